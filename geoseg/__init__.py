@@ -1,0 +1,1 @@
+"""geoseg turns multispectral scenes into maps."""

@@ -1,0 +1,163 @@
+"""Where pixels are: windows in pixel space and grids on the ground."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from pyproj import CRS, Geod, Transformer
+
+_PLANAR_AREA_TOLERANCE = 0.01  # areal scale of UTM and national grids stays well within; Web Mercator does not
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A non-empty rectangle of pixels in numpy order; `row` and `col` may be negative (outside of a grid)."""
+
+    row: int
+    col: int
+    height: int
+    width: int
+
+    def __post_init__(self) -> None:
+        if self.height < 1 or self.width < 1:
+            msg = f"a window needs at least one row and one column, got {self.height} x {self.width}"
+            raise ValueError(msg)
+
+    @property
+    def row_end(self) -> int:
+        """First row below the window."""
+        return self.row + self.height
+
+    @property
+    def col_end(self) -> int:
+        """First column right of the window."""
+        return self.col + self.width
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.height, self.width
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Index of the window in a (row, col) array; only for windows without negative origin."""
+        return slice(self.row, self.row_end), slice(self.col, self.col_end)
+
+    def intersect(self, other: Window) -> Window | None:
+        """The common part of two windows, or None where they do not touch."""
+        row, col = max(self.row, other.row), max(self.col, other.col)
+        height = min(self.row_end, other.row_end) - row
+        width = min(self.col_end, other.col_end) - col
+        if height < 1 or width < 1:
+            return None
+        return Window(row=row, col=col, height=height, width=width)
+
+    def within(self, outer: Window) -> Window:
+        """The same ground counted from the origin of `outer`."""
+        return Window(row=self.row - outer.row, col=self.col - outer.col, height=self.height, width=self.width)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """A raster's place on the ground: CRS, affine transform (pixel corners to CRS units) and shape."""
+
+    crs: CRS
+    transform: Affine
+    height: int
+    width: int
+
+    def __post_init__(self) -> None:
+        if self.height < 1 or self.width < 1:
+            msg = f"a grid needs at least one row and one column, got {self.height} x {self.width}"
+            raise ValueError(msg)
+        if self.transform.determinant == 0:
+            msg = f"a grid needs an invertible transform, got {tuple(self.transform)[:6]}"
+            raise ValueError(msg)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.height, self.width
+
+    @property
+    def window(self) -> Window:
+        """The window that covers the whole grid."""
+        return Window(row=0, col=0, height=self.height, width=self.width)
+
+    def __getitem__(self, window: Window) -> Grid:
+        """The grid of a window: the same CRS and pixel size, moved origin."""
+        transform = self.transform * Affine.translation(window.col, window.row)
+        return Grid(crs=self.crs, transform=transform, height=window.height, width=window.width)
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """(left, bottom, right, top) in CRS units, of all four corners (so also right when rotated)."""
+        corners = [self.transform * xy for xy in ((0, 0), (self.width, 0), (0, self.height), (self.width, self.height))]
+        xs, ys = zip(*corners, strict=True)
+        return min(xs), min(ys), max(xs), max(ys)
+
+    @property
+    def gsd_m(self) -> tuple[float, float]:
+        """Ground sampling distance in m, (down a column, along a row), measured on the ellipsoid at the centre."""
+        row, col = self.height / 2, self.width / 2
+        points = [self.transform * xy for xy in ((col, row), (col, row + 1), (col + 1, row))]
+        to_lonlat = Transformer.from_crs(self.crs, self.crs.geodetic_crs or "EPSG:4326", always_xy=True)
+        lon, lat = to_lonlat.transform(*np.array(points).T)
+        _, _, distance = _geod(self.crs).inv(lon[[0, 0]], lat[[0, 0]], lon[1:], lat[1:])
+        return float(distance[0]), float(distance[1])
+
+    def rescaled(self, row_factor: float, col_factor: float) -> Grid:
+        """The same ground in pixels `row_factor` times as tall and `col_factor` times as wide (rounded outwards)."""
+        height = max(1, math.ceil(self.height / row_factor - 1e-6))
+        width = max(1, math.ceil(self.width / col_factor - 1e-6))
+        transform = self.transform * Affine.scale(col_factor, row_factor)
+        return Grid(crs=self.crs, transform=transform, height=height, width=width)
+
+    def pixel_area_m2(self, row: int) -> float:
+        """Area of a pixel of this row in m²; see `pixel_areas_m2`."""
+        return float(self.pixel_areas_m2()[row])
+
+    def pixel_areas_m2(self) -> NDArray[np.float64]:
+        """Area of a pixel in m² for every row, shape (height,), taken at the middle column.
+
+        In a projected CRS whose areal scale is within 1 % of true (UTM, national and equal-area grids) this is
+        the planar area in that CRS, so that areas agree with pixel counts. Elsewhere (degrees, Web Mercator) it
+        is the area on the ellipsoid, by a cylindrical equal-area projection of the pixel's corners, which maps
+        parallels and meridians to straight lines (Snyder 1987, USGS Professional Paper 1395, p. 76-85).
+        """
+        true_area = self._ellipsoidal_areas_m2()
+        if not self.crs.is_projected:
+            return true_area
+        unit = self.crs.axis_info[0].unit_conversion_factor
+        planar = abs(self.transform.determinant) * unit**2
+        middle = true_area[self.height // 2]
+        if abs(planar / middle - 1) <= _PLANAR_AREA_TOLERANCE:
+            return np.full(self.height, planar)
+        return true_area
+
+    def _ellipsoidal_areas_m2(self) -> NDArray[np.float64]:
+        rows = np.arange(self.height, dtype=np.float64)
+        col = self.width // 2
+        to_equal_area = Transformer.from_crs(self.crs, _equal_area_crs(self.crs), always_xy=True)
+        corners = []
+        for d_col, d_row in ((0, 0), (1, 0), (1, 1), (0, 1)):
+            x, y = self.transform * (np.full_like(rows, col + d_col), rows + d_row)
+            corners.append(to_equal_area.transform(x, y))
+        (x0, y0), (x1, y1), (x2, y2), (x3, y3) = corners
+        diagonals = (x2 - x0) * (y3 - y1) - (x3 - x1) * (y2 - y0)  # shoelace by diagonals: no cancellation
+        area: NDArray[np.float64] = np.abs(diagonals) / 2
+        return area
+
+
+def _geod(crs: CRS) -> Geod:
+    return crs.get_geod() or Geod(ellps="WGS84")
+
+
+def _equal_area_crs(crs: CRS) -> CRS:
+    """A cylindrical equal-area CRS on the same datum's ellipsoid and prime meridian, in m."""
+    geod = _geod(crs)
+    return CRS.from_dict({"proj": "cea", "a": geod.a, "b": geod.b, "units": "m", "no_defs": True})

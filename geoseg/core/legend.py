@@ -1,0 +1,91 @@
+"""The classes of a map: codes in files, indices in models, names and colours for people."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+UNLABELLED = 255
+"""The code, and the index, of a pixel without a class: unlabelled in truth, nodata in maps."""
+
+_HEX_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LandClass:
+    """One class: its code in rasters (0 to 254), name, colour as #rrggbb, and the name of its parent class if any."""
+
+    code: int
+    name: str
+    colour: str
+    parent: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.code < UNLABELLED:
+            msg = f"class {self.name!r}: the code must be 0 to {UNLABELLED - 1}, got {self.code}"
+            raise ValueError(msg)
+        if not self.name.strip():
+            msg = f"the class with code {self.code} needs a name"
+            raise ValueError(msg)
+        if not _HEX_COLOUR.fullmatch(self.colour):
+            msg = f"class {self.name!r}: the colour must look like #rrggbb, got {self.colour!r}"
+            raise ValueError(msg)
+
+    @property
+    def rgb(self) -> tuple[int, int, int]:
+        """The colour as three numbers of 0 to 255."""
+        return int(self.colour[1:3], 16), int(self.colour[3:5], 16), int(self.colour[5:7], 16)
+
+
+@dataclass(frozen=True, slots=True)
+class Legend:
+    """Classes in the order of the model's outputs: class i of the model is `classes[i]`, with its own code."""
+
+    classes: tuple[LandClass, ...]
+
+    def __post_init__(self) -> None:
+        codes = [c.code for c in self.classes]
+        names = [c.name for c in self.classes]
+        if not self.classes or len(set(codes)) != len(codes) or len(set(names)) != len(names):
+            msg = f"a legend needs at least one class, with unique codes and names; got {codes} and {names}"
+            raise ValueError(msg)
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def __iter__(self) -> Iterator[LandClass]:
+        return iter(self.classes)
+
+    def __getitem__(self, index: int) -> LandClass:
+        return self.classes[index]
+
+    @property
+    def codes(self) -> NDArray[np.uint8]:
+        """Code of every index, shape (class,)."""
+        return np.array([c.code for c in self.classes], dtype=np.uint8)
+
+    def to_codes(self, indices: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Model indices to codes; 255 stays 255. Other numbers without a class raise IndexError."""
+        table = np.full(256, UNLABELLED, dtype=np.uint8)
+        table[: len(self)] = self.codes
+        if ((indices >= len(self)) & (indices != UNLABELLED)).any():
+            msg = f"class index {indices[indices != UNLABELLED].max()} in a legend of {len(self)} classes"
+            raise IndexError(msg)
+        return table[indices]
+
+    def to_indices(self, codes: NDArray[Any]) -> NDArray[np.uint8]:
+        """Codes to model indices; 255 and codes outside the legend become 255 (see `unknown_codes`)."""
+        table = np.full(256, UNLABELLED, dtype=np.uint8)
+        table[self.codes] = np.arange(len(self), dtype=np.uint8)
+        inside = (codes >= 0) & (codes <= UNLABELLED)
+        return table[np.where(inside, codes, UNLABELLED).astype(np.uint8)]
+
+    def unknown_codes(self, codes: NDArray[Any]) -> tuple[int, ...]:
+        """Codes found that are neither in the legend nor 255, in rising order."""
+        found = np.unique(codes)
+        return tuple(int(code) for code in found if code != UNLABELLED and code not in self.codes)

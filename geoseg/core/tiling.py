@@ -1,0 +1,145 @@
+"""How a scene is cut: overlapping tiles whose blending weights add up to one everywhere.
+
+Along each axis the tiles start at evenly spread positions, the last one ending at the scene's border. Between two
+neighbours the middle of their overlap is the border of their `keep` parts. Class probabilities are faded linearly
+across that border, over `blend` pixels; at the scene's own border nothing is faded. The fade never reaches a third
+tile, so that a pixel has at most two contributors an axis, and their weights sum to one by construction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoseg.core.grid import Window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """One step of inference: the window to read, and the part of it that this tile answers for."""
+
+    read: Window
+    keep: Window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """One axis of a plan: tile `start`s, the borders between their keeps, and the fade's width in pixels."""
+
+    length: int
+    size: int
+    starts: tuple[int, ...]
+    borders: tuple[int, ...]
+    blend: int
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def keep(self, i: int) -> tuple[int, int]:
+        """Half-open interval that tile i answers for; these partition [0, length)."""
+        return self.borders[i], self.borders[i + 1]
+
+    def use(self, i: int) -> tuple[int, int]:
+        """Half-open interval to which tile i contributes with a weight above zero."""
+        first, end = self.keep(i)
+        before, after = self._fade(i)
+        return first - before, end + after
+
+    def done(self, i: int) -> int:
+        """The position up to which everything is final once tiles 0..i have contributed."""
+        return self.length if i + 1 == len(self) else self.use(i + 1)[0]
+
+    def weights(self, i: int) -> NDArray[np.float32]:
+        """Weight of each pixel in `use(i)`, float32; with its neighbour's it sums to one exactly."""
+        first, end = self.use(i)
+        weights = np.ones(end - first, dtype=np.float32)
+        if self.blend and i > 0:
+            weights[: self.blend] = self._ramp()
+        if self.blend and i + 1 < len(self):
+            weights[len(weights) - self.blend :] = np.float32(1) - self._ramp()
+        return weights
+
+    def _fade(self, i: int) -> tuple[int, int]:
+        half = self.blend // 2
+        return (half if i > 0 else 0), (self.blend - half if i + 1 < len(self) else 0)
+
+    def _ramp(self) -> NDArray[np.float32]:
+        return ((np.arange(self.blend) + 0.5) / self.blend).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TilePlan:
+    """All tiles of a grid in row-major order; one read size a scene."""
+
+    rows: Cut
+    cols: Cut
+
+    def __len__(self) -> int:
+        return len(self.rows) * len(self.cols)
+
+    def __iter__(self) -> Iterator[Tile]:
+        return (self.tile(i, j) for i in range(len(self.rows)) for j in range(len(self.cols)))
+
+    def tile(self, i: int, j: int) -> Tile:
+        """The tile in row i and column j of the plan."""
+        return Tile(
+            read=_box((self.rows.starts[i], self.rows.starts[i] + self.rows.size), self._col_span(j)),
+            keep=_box(self.rows.keep(i), self.cols.keep(j)),
+        )
+
+    def _col_span(self, j: int) -> tuple[int, int]:
+        return self.cols.starts[j], self.cols.starts[j] + self.cols.size
+
+    @property
+    def redundancy(self) -> float:
+        """Pixels read by all tiles divided by pixels of the grid."""
+        read = len(self) * self.rows.size * self.cols.size
+        return read / (self.rows.length * self.cols.length)
+
+
+def plan_tiles(height: int, width: int, *, size: int, overlap: int, stride: int = 1) -> TilePlan:
+    """Cut a grid of `height` x `width` pixels into tiles of `size` pixels that overlap by at least `overlap`.
+
+    `size` is an upper bound: the tiles become as small as the same number of them allows, in multiples of the
+    model's `stride`, so that as few pixels as possible are read twice. A scene smaller than a tile gets one tile
+    that may reach beyond the scene; the reader pads it with invalid pixels.
+
+    Raises:
+        ValueError: if `size` is not a positive multiple of `stride`, or `overlap` is not in [0, size).
+    """
+    if size < 1 or size % stride:
+        msg = f"the tile size must be a positive multiple of the model's stride {stride}, got {size}"
+        raise ValueError(msg)
+    if not 0 <= overlap < size:
+        msg = f"the overlap must be at least 0 and below the tile size {size}, got {overlap}"
+        raise ValueError(msg)
+    rows = _cut(height, size=size, overlap=overlap, stride=stride)
+    cols = _cut(width, size=size, overlap=overlap, stride=stride)
+    return TilePlan(rows=rows, cols=cols)
+
+
+def _cut(length: int, *, size: int, overlap: int, stride: int) -> Cut:
+    gaps = max(0, -(-(length - size) // (size - overlap)))
+    size = _round_up(-(-(length + gaps * overlap) // (gaps + 1)), stride)
+    if gaps == 0:
+        return Cut(length=length, size=size, starts=(0,), borders=(0, length), blend=0)
+    starts = tuple(round(k * (length - size) / gaps) for k in range(gaps + 1))
+    middles = tuple((after + before + size) // 2 for before, after in pairwise(starts))
+    # the fade may not reach beyond either tile, nor meet the fade of the next border
+    blend = min(overlap, *(before + size - after for before, after in pairwise(starts)))
+    if len(middles) > 1:
+        blend = min(blend, *(b - a for a, b in pairwise(middles)))
+    borders = (0, *middles, length)
+    return Cut(length=length, size=size, starts=starts, borders=borders, blend=blend)
+
+
+def _round_up(length: int, multiple: int) -> int:
+    return -(-length // multiple) * multiple
+
+
+def _box(rows: tuple[int, int], cols: tuple[int, int]) -> Window:
+    return Window(row=rows[0], col=cols[0], height=rows[1] - rows[0], width=cols[1] - cols[0])

@@ -1,0 +1,1 @@
+"""Where scenes and models meet: contract, engine and the sentence of predict."""
