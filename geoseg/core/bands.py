@@ -10,18 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.core.indices import INDICES
+from geoseg.errors import InputError
 
-# Spellings in use, mapped to the common names of the STAC `eo` extension v1.1 (which has no plain "swir1").
+# Spellings in use, mapped to the common names of the STAC `eo` extension v2.0 (which has no plain "swir1").
 _SYNONYMS = {
-    "b": "blue", "g": "green", "r": "red", "nir1": "nir", "near infrared": "nir", "near-infrared": "nir", "nir narrow": "nir08",
-    "swir1": "swir16", "swir_1": "swir16", "swir 1": "swir16", "swir2": "swir22", "swir_2": "swir22", "swir 2": "swir22",
-    "rededge1": "rededge071", "rededge2": "rededge075", "rededge3": "rededge078", "red edge": "rededge", "red-edge": "rededge",
+    "b": "blue", "g": "green", "r": "red",
+    "nir1": "nir", "near infrared": "nir", "near-infrared": "nir", "nir narrow": "nir08",
+    "swir1": "swir16", "swir_1": "swir16", "swir 1": "swir16",
+    "swir2": "swir22", "swir_2": "swir22", "swir 2": "swir22",
+    "rededge1": "rededge071", "rededge2": "rededge075", "rededge3": "rededge078",
+    "red edge": "rededge", "red-edge": "rededge",
     "coastal aerosol": "coastal", "coastal blue": "coastal", "panchromatic": "pan", "thermal": "lwir",
 }  # fmt: skip
-COMMON_NAMES = frozenset(
-    "coastal blue green green05 yellow red rededge rededge071 rededge075 rededge078 nir nir08 nir09 cirrus "
-    "swir16 swir22 lwir lwir11 lwir12 pan".split()
-)
+COMMON_NAMES = frozenset({
+    "coastal", "blue", "green", "green05", "yellow", "red", "rededge", "rededge071", "rededge075", "rededge078",
+    "nir", "nir08", "nir09", "cirrus", "swir16", "swir22", "lwir", "lwir11", "lwir12", "pan",
+})  # fmt: skip
 
 
 def common_name_of(text: str) -> str | None:
@@ -51,7 +55,7 @@ class Band:
     def __post_init__(self) -> None:
         if not self.std > 0 or (self.scale is not None and self.scale == 0):
             msg = f"band {self.name} needs a positive std and a scale other than 0, got {self.std} and {self.scale}"
-            raise ValueError(msg)
+            raise InputError(msg)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ class BandSet:
     def __post_init__(self) -> None:
         if len(set(self.names)) != len(self.bands):
             msg = f"band names must be unique, got {', '.join(self.names)}"
-            raise ValueError(msg)
+            raise InputError(msg)
 
     def __len__(self) -> int:
         return len(self.bands)
@@ -88,14 +92,18 @@ class BandSet:
         """Position of the band that matches `wanted` by common name, else by name, else None.
 
         A wanted `nir` accepts `nir08` where no `nir` is there (Landsat 8 and 9 call their only near infrared so),
-        and the other way round.
+        and the other way round. Where several bands share the common name (older catalogues call three bands of
+        Sentinel-2 `rededge`), only the one that also has the wanted name matches: a guess would be silent.
         """
         near = {"nir": "nir08", "nir08": "nir"}.get(wanted.common_name or "")
+        named = [i for i, name in enumerate(self.names) if name.lower() == wanted.name.lower()]
         for common in (wanted.common_name, near):
-            if common is not None and common in self.common_names:
-                return self.common_names.index(common)
-        lower = [name.lower() for name in self.names]
-        return lower.index(wanted.name.lower()) if wanted.name.lower() in lower else None
+            matches = [i for i, name in enumerate(self.common_names) if name is not None and name == common]
+            if len(matches) > 1:
+                return next((i for i in matches if i in named), None)
+            if matches:
+                return matches[0]
+        return named[0] if named else None
 
     def select(self, positions: Iterable[int]) -> BandSet:
         """The bands at these positions, in that order."""
@@ -105,9 +113,10 @@ class BandSet:
         """Raw numbers (band, row, col) to physical values, float32; bands without a scale pass unchanged."""
         scale = np.array([1.0 if band.scale is None else band.scale for band in self], dtype=np.float32)
         offset = np.array([band.offset for band in self], dtype=np.float32)
-        values: NDArray[np.float32] = raw.astype(np.float32)
-        values *= scale[:, None, None]
-        values += offset[:, None, None]
+        with np.errstate(invalid="ignore", over="ignore"):  # a nodata number of float64 is infinite in float32
+            values: NDArray[np.float32] = raw.astype(np.float32)
+            values *= scale[:, None, None]
+            values += offset[:, None, None]
         return values
 
     def normalise(
@@ -138,11 +147,11 @@ class BandSet:
 
         Raises:
             KeyError: for an index that is not in `INDICES`.
-            ValueError: where a band that the index needs is missing.
+            InputError: where a band that the index needs is missing.
         """
         index = INDICES[name]
         positions = [self.find(Band(name=common, common_name=common)) for common in index.bands]
         if None in positions:
             msg = f"{name} needs the bands {', '.join(index.bands)}; found {', '.join(self.names)}"
-            raise ValueError(msg)
+            raise InputError(msg)
         return index.formula(*(values[i] for i in positions if i is not None))

@@ -10,6 +10,8 @@ from affine import Affine
 from numpy.typing import NDArray
 from pyproj import CRS, Geod, Transformer
 
+from geoseg.errors import InputError
+
 _PLANAR_AREA_TOLERANCE = 0.01  # areal scale of UTM and national grids stays well within; Web Mercator does not
 
 
@@ -73,10 +75,10 @@ class Grid:
     def __post_init__(self) -> None:
         if self.height < 1 or self.width < 1:
             msg = f"a grid needs at least one row and one column, got {self.height} x {self.width}"
-            raise ValueError(msg)
-        if self.transform.determinant == 0:
+            raise InputError(msg)
+        if not abs(self.transform.determinant) > 0:  # also refuses NaN
             msg = f"a grid needs an invertible transform, got {tuple(self.transform)[:6]}"
-            raise ValueError(msg)
+            raise InputError(msg)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -90,31 +92,32 @@ class Grid:
 
     def __getitem__(self, window: Window) -> Grid:
         """The grid of a window: the same CRS and pixel size, moved origin."""
-        transform = self.transform * Affine.translation(window.col, window.row)
+        transform = self.transform @ Affine.translation(window.col, window.row)
         return Grid(crs=self.crs, transform=transform, height=window.height, width=window.width)
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
         """(left, bottom, right, top) in CRS units, of all four corners (so also right when rotated)."""
-        corners = [self.transform * xy for xy in ((0, 0), (self.width, 0), (0, self.height), (self.width, self.height))]
+        corners = [self.transform @ xy for xy in ((0, 0), (self.width, 0), (0, self.height), (self.width, self.height))]
         xs, ys = zip(*corners, strict=True)
         return min(xs), min(ys), max(xs), max(ys)
 
     @property
     def gsd_m(self) -> tuple[float, float]:
-        """Ground sampling distance in m, (down a column, along a row), measured on the ellipsoid at the centre."""
-        row, col = self.height / 2, self.width / 2
-        points = [self.transform * xy for xy in ((col, row), (col, row + 1), (col + 1, row))]
-        to_lonlat = Transformer.from_crs(self.crs, self.crs.geodetic_crs or "EPSG:4326", always_xy=True)
-        lon, lat = to_lonlat.transform(*np.array(points).T)
-        _, _, distance = _geod(self.crs).inv(lon[[0, 0]], lat[[0, 0]], lon[1:], lat[1:])
-        return float(distance[0]), float(distance[1])
+        """Ground sampling distance in m, (down a column, along a row), measured on the ellipsoid at the centre.
+
+        Raises:
+            InputError: where the centre of the grid is no place in its CRS.
+        """
+        (lon, lat), down, along = (self._lonlat(d_row, d_col) for d_row, d_col in ((0, 0), (1, 0), (0, 1)))
+        geod = _geod(self.crs)
+        return float(geod.inv(lon, lat, *down)[2]), float(geod.inv(lon, lat, *along)[2])
 
     def rescaled(self, row_factor: float, col_factor: float) -> Grid:
         """The same ground in pixels `row_factor` times as tall and `col_factor` times as wide (rounded outwards)."""
         height = max(1, math.ceil(self.height / row_factor - 1e-6))
         width = max(1, math.ceil(self.width / col_factor - 1e-6))
-        transform = self.transform * Affine.scale(col_factor, row_factor)
+        transform = self.transform @ Affine.scale(col_factor, row_factor)
         return Grid(crs=self.crs, transform=transform, height=height, width=width)
 
     def pixel_area_m2(self, row: int) -> float:
@@ -126,8 +129,13 @@ class Grid:
 
         In a projected CRS whose areal scale is within 1 % of true (UTM, national and equal-area grids) this is
         the planar area in that CRS, so that areas agree with pixel counts. Elsewhere (degrees, Web Mercator) it
-        is the area on the ellipsoid, by a cylindrical equal-area projection of the pixel's corners, which maps
-        parallels and meridians to straight lines (Snyder 1987, USGS Professional Paper 1395, p. 76-85).
+        is the area on the ellipsoid, by an equal-area projection of the pixel's corners (Snyder 1987, USGS
+        Professional Paper 1395): for degrees the cylindrical one, which maps parallels and meridians to straight
+        lines (p. 76-85), else Lambert's azimuthal one about the middle of the grid (p. 182-190), which also holds
+        at the poles and across the 180th meridian.
+
+        Raises:
+            InputError: where the centre of the grid is no place in its CRS.
         """
         true_area = self._ellipsoidal_areas_m2()
         if not self.crs.is_projected:
@@ -142,22 +150,47 @@ class Grid:
     def _ellipsoidal_areas_m2(self) -> NDArray[np.float64]:
         rows = np.arange(self.height, dtype=np.float64)
         col = self.width // 2
-        to_equal_area = Transformer.from_crs(self.crs, _equal_area_crs(self.crs), always_xy=True)
+        to_equal_area = Transformer.from_crs(self.crs, self._equal_area_crs(), always_xy=True)
         corners = []
         for d_col, d_row in ((0, 0), (1, 0), (1, 1), (0, 1)):
-            x, y = self.transform * (np.full_like(rows, col + d_col), rows + d_row)
+            x, y = self._places(rows + d_row, col + d_col)
             corners.append(to_equal_area.transform(x, y))
         (x0, y0), (x1, y1), (x2, y2), (x3, y3) = corners
         diagonals = (x2 - x0) * (y3 - y1) - (x3 - x1) * (y2 - y0)  # shoelace by diagonals: no cancellation
         area: NDArray[np.float64] = np.abs(diagonals) / 2
         return area
 
+    def _places(self, rows: NDArray[np.float64], col: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Places in CRS units; a global grid's rows may reach beyond the poles by half a pixel, but no ground does."""
+        a, b, c, d, e, f = self.transform[:6]
+        x, y = a * col + b * rows + c, d * col + e * rows + f
+        if self.crs.is_geographic:
+            pole = math.pi / 2 / self.crs.axis_info[0].unit_conversion_factor
+            y = np.clip(y, -pole, pole)
+        return x, y
+
+    def _lonlat(self, d_row: float = 0, d_col: float = 0) -> tuple[float, float]:
+        """Longitude from Greenwich and latitude in degrees of the grid's centre, moved by so many pixels."""
+        x, y = self.transform @ (self.width / 2 + d_col, self.height / 2 + d_row)
+        degrees = _crs_on_ellipsoid(self.crs, proj="longlat")  # a geodetic CRS may count in grads, from Paris
+        lon, lat = Transformer.from_crs(self.crs, degrees, always_xy=True).transform(x, y)
+        if not (math.isfinite(lon) and math.isfinite(lat)):
+            msg = f"the grid's centre ({x:g}, {y:g}) is no place in {self.crs.name}: give the scene its true CRS"
+            raise InputError(msg)
+        return lon, lat
+
+    def _equal_area_crs(self) -> CRS:
+        lon, lat = self._lonlat()
+        if self.crs.is_geographic:
+            return _crs_on_ellipsoid(self.crs, proj="cea", lon_0=lon)
+        return _crs_on_ellipsoid(self.crs, proj="laea", lon_0=lon, lat_0=lat)
+
 
 def _geod(crs: CRS) -> Geod:
     return crs.get_geod() or Geod(ellps="WGS84")
 
 
-def _equal_area_crs(crs: CRS) -> CRS:
-    """A cylindrical equal-area CRS on the same datum's ellipsoid and prime meridian, in m."""
+def _crs_on_ellipsoid(crs: CRS, *, proj: str, lon_0: float = 0, lat_0: float = 0) -> CRS:
+    """Another projection of the same ellipsoid, from Greenwich, in m or degrees."""
     geod = _geod(crs)
-    return CRS.from_dict({"proj": "cea", "a": geod.a, "b": geod.b, "units": "m", "no_defs": True})
+    return CRS.from_dict({"proj": proj, "a": geod.a, "b": geod.b, "lon_0": lon_0, "lat_0": lat_0, "no_defs": True})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from geoseg.errors import InputError
 
 UNLABELLED = 255
 """The code, and the index, of a pixel without a class: unlabelled in truth, nodata in maps."""
@@ -28,13 +31,13 @@ class LandClass:
     def __post_init__(self) -> None:
         if not 0 <= self.code < UNLABELLED:
             msg = f"class {self.name!r}: the code must be 0 to {UNLABELLED - 1}, got {self.code}"
-            raise ValueError(msg)
+            raise InputError(msg)
         if not self.name.strip():
             msg = f"the class with code {self.code} needs a name"
-            raise ValueError(msg)
+            raise InputError(msg)
         if not _HEX_COLOUR.fullmatch(self.colour):
             msg = f"class {self.name!r}: the colour must look like #rrggbb, got {self.colour!r}"
-            raise ValueError(msg)
+            raise InputError(msg)
 
     @property
     def rgb(self) -> tuple[int, int, int]:
@@ -53,7 +56,7 @@ class Legend:
         names = [c.name for c in self.classes]
         if not self.classes or len(set(codes)) != len(codes) or len(set(names)) != len(names):
             msg = f"a legend needs at least one class, with unique codes and names; got {codes} and {names}"
-            raise ValueError(msg)
+            raise InputError(msg)
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -73,19 +76,22 @@ class Legend:
         """Model indices to codes; 255 stays 255. Other numbers without a class raise IndexError."""
         table = np.full(256, UNLABELLED, dtype=np.uint8)
         table[: len(self)] = self.codes
-        if ((indices >= len(self)) & (indices != UNLABELLED)).any():
-            msg = f"class index {indices[indices != UNLABELLED].max()} in a legend of {len(self)} classes"
+        unknown = ((indices < 0) | (indices >= len(self))) & (indices != UNLABELLED)
+        if unknown.any():
+            msg = f"class index {indices[unknown][0]} in a legend of {len(self)} classes"
             raise IndexError(msg)
         return table[indices]
 
     def to_indices(self, codes: NDArray[Any]) -> NDArray[np.uint8]:
-        """Codes to model indices; 255 and codes outside the legend become 255 (see `unknown_codes`)."""
+        """Codes to model indices; 255, NaN and numbers outside the legend become 255 (see `unknown_codes`)."""
         table = np.full(256, UNLABELLED, dtype=np.uint8)
         table[self.codes] = np.arange(len(self), dtype=np.uint8)
         inside = (codes >= 0) & (codes <= UNLABELLED)
-        return table[np.where(inside, codes, UNLABELLED).astype(np.uint8)]
+        narrow = np.where(inside, codes, 0).astype(np.uint8)
+        return np.where(narrow == codes, table[narrow], np.uint8(UNLABELLED))
 
-    def unknown_codes(self, codes: NDArray[Any]) -> tuple[int, ...]:
-        """Codes found that are neither in the legend nor 255, in rising order."""
-        found = np.unique(codes)
-        return tuple(int(code) for code in found if code != UNLABELLED and code not in self.codes)
+    def unknown_codes(self, codes: NDArray[Any]) -> tuple[float, ...]:
+        """Numbers found that are neither in the legend nor 255 nor NaN, in rising order."""
+        known = {*self.codes.tolist(), UNLABELLED}
+        found: list[float] = np.unique(codes).tolist()
+        return tuple(code for code in found if code not in known and not math.isnan(code))

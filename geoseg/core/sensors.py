@@ -3,7 +3,8 @@
 Sources: Sentinel-2 Products Specification Document (S2-PDGS-TAS-DI-PSD, quantification value 10000; from processing
 baseline 04.00 on, 25 January 2022, the stored DN carry an offset of -1000); Landsat Collection 2 data format control
 books (LSDS-1822, LSDS-1618, LSDS-1619: surface reflectance = DN * 0.0000275 - 0.2; OLI level 1 reflectance without
-sun-angle correction = DN * 0.00002 - 0.1); USGS NAIP; Planet imagery product specification (surface reflectance * 10000).
+sun-angle correction = DN * 0.00002 - 0.1); USGS NAIP; Planet imagery product specification (surface reflectance
+* 10000).
 """
 
 from __future__ import annotations
@@ -46,9 +47,7 @@ _S2_L1C = _pairs(
 _S2_L2A = tuple(pair for pair in _S2_L1C if pair[0] != "B10")
 _TM = _pairs("B1=blue B2=green B3=red B4=nir B5=swir16 B6=lwir B7=swir22")
 _ETM = _pairs("B1=blue B2=green B3=red B4=nir B5=swir16 B6_VCID_1=lwir B6_VCID_2 B7=swir22 B8=pan")
-_OLI = _pairs(
-    "B1=coastal B2=blue B3=green B4=red B5=nir08 B6=swir16 B7=swir22 B8=pan B9=cirrus B10=lwir11 B11=lwir12"
-)
+_OLI = _pairs("B1=coastal B2=blue B3=green B4=red B5=nir08 B6=swir16 B7=swir22 B8=pan B9=cirrus B10=lwir11 B11=lwir12")
 _TM_SR = _pairs("SR_B1=blue SR_B2=green SR_B3=red SR_B4=nir SR_B5=swir16 SR_B7=swir22")
 _OLI_SR = _pairs("SR_B1=coastal SR_B2=blue SR_B3=green SR_B4=red SR_B5=nir08 SR_B6=swir16 SR_B7=swir22")
 _SR = {"scale": 2.75e-5, "offset": -0.2, "gsd_m": 30.0}
@@ -76,7 +75,8 @@ SENSORS: dict[str, Sensor] = {
         Sensor(
             name="planetscope-8b",
             bands=_pairs(
-                "coastal_blue=coastal blue=blue green_i green=green yellow=yellow red=red rededge=rededge nir=nir"
+                "coastal_blue=coastal blue=blue green_i=green05 green=green yellow=yellow red=red "
+                "rededge=rededge nir=nir"
             ),
             scale=1e-4,
             gsd_m=3,
@@ -93,9 +93,10 @@ def canonical_band_name(text: str) -> str:
 
 
 def sensors_with(names: Iterable[str]) -> tuple[Sensor, ...]:
-    """The sensors whose numbered bands include every one of these names, in the order of the table.
+    """The sensors whose bands include every one of these names, in the order of the table.
 
-    Only names with a digit count as evidence: "red" belongs to every sensor and tells nothing.
+    Only numbered names are evidence, so that one name without a digit gives no sensor at all: "red" belongs to
+    every sensor and tells nothing.
     """
     wanted = {canonical_band_name(name) for name in names}
     if not wanted or not all(any(ch.isdigit() for ch in name) for name in wanted):

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.core.grid import Window
+from geoseg.errors import InputError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,14 +110,14 @@ def plan_tiles(height: int, width: int, *, size: int, overlap: int, stride: int 
     that may reach beyond the scene; the reader pads it with invalid pixels.
 
     Raises:
-        ValueError: if `size` is not a positive multiple of `stride`, or `overlap` is not in [0, size).
+        InputError: if `size` is not a positive multiple of `stride`, or `overlap` is not in [0, size).
     """
     if size < 1 or size % stride:
         msg = f"the tile size must be a positive multiple of the model's stride {stride}, got {size}"
-        raise ValueError(msg)
+        raise InputError(msg)
     if not 0 <= overlap < size:
         msg = f"the overlap must be at least 0 and below the tile size {size}, got {overlap}"
-        raise ValueError(msg)
+        raise InputError(msg)
     rows = _cut(height, size=size, overlap=overlap, stride=stride)
     cols = _cut(width, size=size, overlap=overlap, stride=stride)
     return TilePlan(rows=rows, cols=cols)

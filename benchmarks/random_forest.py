@@ -1,0 +1,65 @@
+"""A random forest on single pixels, as the baseline of a training config: same scenes, labels, split and channels.
+
+python benchmarks/random_forest.py configs/landcover8-30m.yaml
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from sklearn.ensemble import RandomForestClassifier
+
+from geoseg.core.legend import UNLABELLED
+from geoseg.data.splits import FOLDS
+from geoseg.evaluation.confusion import Confusion
+from geoseg.training.config import read_config
+from geoseg.training.ground import GroundTruth, read_ground_truth
+
+TRAINING_PIXELS = 200_000
+TREES = 200
+
+
+def pixels(truth: GroundTruth, fold: int) -> tuple[np.ndarray, np.ndarray]:
+    """Channels (pixel, channel) and class indices (pixel,) of all labelled, valid pixels of a fold."""
+    channels, labels = [], []
+    for scene in truth.scenes:
+        raster = scene.scene.read(scene.scene.grid.window)
+        chosen = (scene.labels_of(fold) != UNLABELLED) & raster.valid
+        normalised = scene.bands.normalise(raster.data, raster.valid, truth.spec.indices)
+        channels.append(normalised[:, chosen].T)
+        labels.append(scene.labels[chosen])
+    return np.concatenate(channels), np.concatenate(labels)
+
+
+def score(truth: GroundTruth, seed: int, *, balanced: bool) -> Confusion:
+    """Train on the training fold, count on the test fold."""
+    features, labels = pixels(truth, FOLDS.index("train"))
+    rng = np.random.default_rng(seed)
+    chosen = rng.choice(len(labels), min(TRAINING_PIXELS, len(labels)), replace=False)
+    weight = "balanced_subsample" if balanced else None
+    forest = RandomForestClassifier(TREES, min_samples_leaf=2, class_weight=weight, random_state=seed, n_jobs=-1)
+    forest.fit(features[chosen], labels[chosen])
+    test_features, test_labels = pixels(truth, FOLDS.index("test"))
+    return Confusion.count(test_labels, forest.predict(test_features).astype(np.uint8), truth.spec.legend)
+
+
+def main() -> None:
+    """Print IoU by class for three seeds, plain and with balanced class weights, as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--seeds", type=int, default=3)
+    arguments = parser.parse_args()
+    truth = read_ground_truth(read_config(arguments.config))
+    names = [c.name for c in truth.spec.legend]
+    for balanced in (False, True):
+        for seed in range(arguments.seeds):
+            confusion = score(truth, seed, balanced=balanced)
+            iou = dict(zip(names, confusion.iou.round(4).tolist(), strict=True))
+            print(json.dumps({"balanced": balanced, "seed": seed, "miou": round(confusion.mean_iou, 4), "iou": iou}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""The `geoseg` command: its subcommands in pipeline order, and what a user sees when something goes wrong."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from geoseg.cli.bundle import bundle
+from geoseg.cli.check import check
+from geoseg.cli.info import info
+from geoseg.cli.predict import predict
+from geoseg.cli.sample import sample
+from geoseg.cli.synth import synth
+from geoseg.cli.train import train
+from geoseg.errors import GeosegError
+
+app = typer.Typer(
+    help="Turn multispectral scenes into maps: a scene and a model file in, a styled, georeferenced map out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for command in (sample, synth, info, check, predict, train, bundle):
+    app.command()(command)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    *, version: bool = typer.Option(False, "--version", help="Print the version and exit.", is_eager=True)
+) -> None:
+    """Options that stand before the command."""
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"geoseg {installed('geoseg')}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends as one line on stderr and an exit code, without a traceback."""
+    try:
+        app()
+    except GeosegError as error:
+        typer.echo(f"geoseg: {' '.join(str(error).split())}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("geoseg: interrupted; nothing was written", err=True)
+        sys.exit(130)

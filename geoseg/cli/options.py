@@ -1,0 +1,74 @@
+"""Options that several commands share, and how their text is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from geoseg.io.scene import Scene
+    from geoseg.models.bundle import Bundle
+
+Scenes = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="SCENE...", help="A raster, a folder of single-band rasters, or the band files of one scene."
+    ),
+]
+Model = Annotated[
+    Path | None, typer.Option("--model", metavar="FILE", help="The .geoseg bundle [default: the one inside geoseg].")
+]
+Bands = Annotated[
+    str | None,
+    typer.Option("--bands", metavar="NAME=N,...", help="Which band is which, as in blue=1,green=2,red=3,nir=4."),
+]
+Sensor = Annotated[
+    str | None, typer.Option("--sensor", metavar="NAME", help="Sensor and product, as in sentinel-2-l2a.")
+]
+Nodata = Annotated[float | None, typer.Option("--nodata", help="The value that marks invalid pixels.")]
+Scale = Annotated[float | None, typer.Option("--scale", help="Reflectance = DN * scale + offset.")]
+Offset = Annotated[float | None, typer.Option("--offset", help="See --scale.")]
+Standardise = Annotated[
+    bool | None,
+    typer.Option(
+        "--standardise/--no-standardise",
+        help="Match the whole scene's mean and spread to the training data [default: only if not calibrated].",
+    ),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def parse_bands(text: str | None) -> dict[str, int] | None:
+    """`blue=1,green=2` as a mapping; usage errors end with exit code 2."""
+    if text is None:
+        return None
+    pairs = [part.partition("=") for part in text.split(",")]
+    if not all(name.strip() and number.strip().isdigit() for name, _, number in pairs):
+        raise typer.BadParameter(f"expected NAME=NUMBER,..., as in blue=1,green=2; found {text!r}", param_hint="--bands")
+    return {name.strip(): int(number) for name, _, number in pairs}
+
+
+def open_scenes(
+    paths: list[Path],
+    bands: str | None,
+    sensor: str | None,
+    nodata: float | None,
+    scale: float | None,
+    offset: float | None,
+) -> Scene:
+    """The scene that the shared options describe."""
+    from geoseg.io.scene import SceneOptions, open_scene
+
+    options = SceneOptions(bands=parse_bands(bands), sensor=sensor, nodata=nodata, scale=scale, offset=offset)
+    return open_scene(paths[0] if len(paths) == 1 else paths, options=options)
+
+
+def load_model_file(path: Path | None) -> Bundle:
+    """The named bundle, or the default one."""
+    from geoseg.models.bundle import load_bundle
+    from geoseg.models.zoo import default_bundle_path
+
+    return load_bundle(path or default_bundle_path())

@@ -1,0 +1,104 @@
+"""`geoseg predict`: a scene becomes a map."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from geoseg.cli.console import print_areas, print_findings, show_progress
+from geoseg.cli.options import (
+    AsJson,
+    Bands,
+    Model,
+    Nodata,
+    Offset,
+    Overwrite,
+    Scale,
+    Scenes,
+    Sensor,
+    Standardise,
+    load_model_file,
+    open_scenes,
+)
+
+if TYPE_CHECKING:
+    from geoseg.inference.summary import Summary
+
+
+def predict(
+    scenes: Scenes,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Polygons: .gpkg, .fgb, .parquet or .geojson (in EPSG:4326).")
+    ] = None,
+    mask: Annotated[Path | None, typer.Option("--mask", help="Class codes as a COG (.tif) with palette.")] = None,
+    probabilities: Annotated[
+        Path | None, typer.Option("--probabilities", help="Class probabilities as a COG (.tif), a band a class.")
+    ] = None,
+    model: Model = None,
+    bands: Bands = None,
+    sensor: Sensor = None,
+    nodata: Nodata = None,
+    scale: Scale = None,
+    offset: Offset = None,
+    standardise: Standardise = None,
+    grid: Annotated[
+        Literal["model", "scene"],
+        typer.Option("--grid", help="Results at the model's resolution, or brought back to the scene's own pixels."),
+    ] = "model",
+    simplify: Annotated[
+        float | None, typer.Option("--simplify", metavar="METRES", min=0, help="Simplify borders, shared ones once.")
+    ] = None,
+    runtime: Annotated[Literal["auto", "openvino", "torch"], typer.Option("--runtime")] = "auto",
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device")] = "auto",
+    tile: Annotated[int, typer.Option("--tile", min=32, help="Largest side of a tile in pixels.")] = 512,
+    overlap: Annotated[int, typer.Option("--overlap", min=0, help="Overlap of neighbouring tiles in pixels.")] = 64,
+    threads: Annotated[int | None, typer.Option("--threads", min=1)] = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Map a scene: geoseg predict scene.tif --out landcover.gpkg --mask landcover.tif."""
+    from geoseg.inference.outputs import Outputs, check_outputs
+    from geoseg.inference.predict import PredictOptions
+    from geoseg.inference.predict import predict as run
+
+    outputs = Outputs(polygons=out, mask=mask, probabilities=probabilities)
+    check_outputs(outputs, overwrite=overwrite)
+    options = PredictOptions(
+        grid=grid,
+        tile=tile,
+        overlap=overlap,
+        runtime=runtime,
+        device=device,
+        threads=threads,
+        simplify_m=simplify,
+        standardise=standardise,
+        overwrite=overwrite,
+        command=shlex.join(["geoseg", *sys.argv[1:]]),
+    )
+    bundle = load_model_file(model)
+    scene = open_scenes(scenes, bands, sensor, nodata, scale, offset)
+    with show_progress() as progress:
+        summary = run(scene, bundle, outputs, options=options, progress=progress)
+    if as_json:
+        typer.echo(json.dumps(summary.to_dict(), indent=2))
+    else:
+        _print_summary(summary)
+
+
+def _print_summary(summary: Summary) -> None:
+    figures = summary.figures
+    print_findings(summary.findings, err=False)
+    height, width = summary.shape
+    typer.echo(f"{height} x {width} px at {summary.gsd_m[0]:.4g} m; {summary.runtime}; nodata {figures.nodata_share:.1%}")
+    print_areas(figures.area_m2)
+    if figures.confidence is None:
+        typer.echo("the scene holds no valid pixel: the results are empty")
+    else:
+        typer.echo(f"mean confidence {figures.confidence:.2f}")
+    for path in summary.outputs:
+        typer.echo(f"wrote {path}")

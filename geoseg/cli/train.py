@@ -1,0 +1,36 @@
+"""`geoseg train`: scenes and labels become a bundle."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from geoseg.cli.console import show_progress
+from geoseg.cli.options import AsJson, Overwrite
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="The training config (YAML).")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the bundle, the log and the report.")],
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model on labelled scenes with a geographic split, and bundle it."""
+    from geoseg.training.train import train as run
+
+    with show_progress() as progress:
+        command = shlex.join(["geoseg", *sys.argv[1:]])
+        result = run(config, out, overwrite=overwrite, command=command, progress=progress)
+    if as_json:
+        typer.echo(json.dumps(asdict(result), indent=2, default=str))
+        return
+    for name, iou in result.test_iou.items():
+        typer.echo(f"  {name:<16} IoU {'-' if iou is None else format(iou, '.3f')}")
+    typer.echo(f"test mIoU {result.test_miou or float('nan'):.3f} (validation {result.best_val_miou:.3f})")
+    typer.echo(f"wrote {result.bundle}")

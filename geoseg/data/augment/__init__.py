@@ -1,0 +1,1 @@
+"""Changes to chips that leave their labels true: one technique a file."""

@@ -1,0 +1,213 @@
+"""The input contract: does this scene fit this model, and what has to be changed so that it does?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+
+from geoseg.core.bands import Band, BandSet
+from geoseg.core.raster import Raster
+from geoseg.errors import ContractError
+from geoseg.io.scene import Scene
+from geoseg.models.spec import ModelSpec
+
+GSD_TOLERANCE = 0.1  # resample when the ground sampling distance differs by more than this share
+COARSEST = 3.0  # times the model's GSD; beyond it the detail that the model was trained on is not in the scene
+UNUSUAL_Z = 2.0  # scene mean this many training standard deviations off: said
+IMPOSSIBLE_Z = 6.0  # this many: refused as wrongly scaled
+SPREAD_RANGE = (0.05, 20.0)  # scene std in training stds; outside: refused as wrongly scaled
+
+
+class Verdict(StrEnum):
+    """What the contract says of one property of a scene."""
+
+    FITS = "fits"
+    FIXED = "fixed"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of a check: the property, the verdict, and what was found or done or is to be done."""
+
+    subject: str
+    verdict: Verdict
+    text: str
+    unsure: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckOptions:
+    """`standardise`: match the scene's mean and spread to the training data; None = only where it is not calibrated."""
+
+    standardise: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """A checked scene: the findings, and, where accepted, the scene to read and the bands that normalise it.
+
+    `scene` is on the working grid with the model's bands in the model's order; `bands` carry the scene's calibration
+    and the model's statistics. `source` is the same on the grid on which it came.
+    """
+
+    findings: tuple[Finding, ...]
+    scene: Scene
+    bands: BandSet
+    source: Scene
+
+    @property
+    def accepted(self) -> bool:
+        """True when nothing was refused."""
+        return all(finding.verdict is not Verdict.REFUSED for finding in self.findings)
+
+    def require(self) -> Fit:
+        """Itself when accepted.
+
+        Raises:
+            ContractError: with every refusal in one line.
+        """
+        if not self.accepted:
+            reasons = [f"{f.subject}: {f.text}" for f in self.findings if f.verdict is Verdict.REFUSED]
+            raise ContractError(f"{self.scene.name} does not fit the model: {'; '.join(reasons)}")
+        return self
+
+
+def check_scene(scene: Scene, spec: ModelSpec, options: CheckOptions = CheckOptions()) -> Fit:
+    """Compare a scene with a model's contract; values are judged on a decimated read of the whole scene."""
+    scene, bands_finding = fit_bands(scene, spec)
+    findings = [bands_finding, Finding("dtype", Verdict.FITS, str(scene.dtype)), _crs(scene)]
+    if bands_finding.verdict is Verdict.REFUSED:
+        return Fit(findings=tuple(findings), scene=scene, bands=scene.bands, source=scene)
+    preview = scene.preview()
+    scene, preview, nodata = _fit_nodata(scene, preview)
+    bands, scaling = _fit_scaling(scene, spec, preview, options)
+    values = _judge_values(bands, preview)
+    on_grid, gsd = fit_grid(scene, spec)
+    findings += [gsd, nodata, scaling, values]
+    return Fit(findings=tuple(findings), scene=on_grid, bands=bands, source=scene)
+
+
+def fit_bands(scene: Scene, spec: ModelSpec) -> tuple[Scene, Finding]:
+    """The scene with the model's bands in the model's order; the scene unchanged where one is missing."""
+    positions = [scene.bands.find(band) for band in spec.bands]
+    missing = [band.name for band, at in zip(spec.bands, positions, strict=True) if at is None]
+    found = [p for p in positions if p is not None]
+    if missing:
+        text = (
+            f"found {_describe(scene.bands)}; the model needs {', '.join(spec.bands.names)} and has no match for "
+            f"{', '.join(missing)}; say which band is which: --bands {','.join(f'{name}=N' for name in spec.bands.names)}"
+        )
+        return scene, Finding("bands", Verdict.REFUSED, text)
+    notes = f" ({'; '.join(scene.notes)})" if scene.notes else ""
+    if len(set(found)) < len(found):
+        text = f"one band would serve twice: {', '.join(scene.bands.names[i] for i in found)}; use --bands"
+        return scene, Finding("bands", Verdict.REFUSED, text)
+    if found == list(range(len(scene.bands))):
+        return scene, Finding("bands", Verdict.FITS, ", ".join(scene.bands.names) + notes)
+    taken = ", ".join(f"{band.name}={scene.bands.names[i]}" for band, i in zip(spec.bands, found, strict=True))
+    return scene.select(found), Finding("bands", Verdict.FIXED, f"taken by name: {taken}{notes}")
+
+
+def fit_grid(scene: Scene, spec: ModelSpec) -> tuple[Scene, Finding]:
+    """The scene on its own grid when its GSD is within 10 % of the model's, else resampled to the model's GSD."""
+    down, along = scene.grid.gsd_m
+    found = f"{down:.4g} m" if abs(down / along - 1) < 0.02 else f"{down:.4g} x {along:.4g} m"
+    factors = [spec.gsd_m / gsd if abs(gsd / spec.gsd_m - 1) > GSD_TOLERANCE else 1.0 for gsd in (down, along)]
+    if factors == [1.0, 1.0]:
+        return scene, Finding("GSD", Verdict.FITS, f"{found}, the model was trained at {spec.gsd_m:g} m")
+    if max(down, along) > COARSEST * spec.gsd_m:
+        text = f"{found} is too coarse: the model was trained at {spec.gsd_m:g} m, and the detail is not in the scene"
+        return scene, Finding("GSD", Verdict.REFUSED, f"{text}; use a scene of at most {COARSEST * spec.gsd_m:g} m")
+    resampled = scene.on_grid(scene.grid.rescaled(*factors))
+    return resampled, Finding("GSD", Verdict.FIXED, f"{found} resampled to the model's {spec.gsd_m:g} m")
+
+
+def _describe(bands: BandSet) -> str:
+    return ", ".join(b.name if b.common_name in (None, b.name) else f"{b.name} ({b.common_name})" for b in bands)
+
+
+def _crs(scene: Scene) -> Finding:
+    return Finding("CRS", Verdict.FITS, scene.grid.crs.name)
+
+
+def _fit_nodata(scene: Scene, preview: Raster) -> tuple[Scene, Raster, Finding]:
+    """Zero in every band is no ground: where no nodata value is declared, such pixels are taken as nodata."""
+    declared = sorted({f"{band.nodata:g}" for band in scene.bands if band.nodata is not None})
+    if declared or scene.dtype.kind == "f":
+        share = 1 - preview.valid.mean()
+        text = f"{', '.join(declared) or 'NaN'}; {share:.1%} of the scene"
+        return scene, preview, Finding("nodata", Verdict.FITS, text)
+    black = (preview.data == 0).all(axis=0) & preview.valid
+    if not black.any():
+        return scene, preview, Finding("nodata", Verdict.FITS, f"none declared; {preview.valid.mean():.1%} valid")
+    share = black.mean()
+    text = f"none declared; pixels that are 0 in every band ({share:.1%}) are taken as nodata"
+    return scene.with_black_as_nodata(), replace(preview, valid=preview.valid & ~black), Finding(
+        "nodata", Verdict.FIXED, text
+    )
+
+
+def _fit_scaling(
+    scene: Scene, spec: ModelSpec, preview: Raster, options: CheckOptions
+) -> tuple[BandSet, Finding]:
+    """The bands that turn this scene's DN into this model's input."""
+    uncalibrated = [band.name for band in scene.bands if band.scale is None]
+    if uncalibrated and scene.dtype.kind == "f" and _looks_like_reflectance(preview):
+        uncalibrated = []
+    calibrated = BandSet(tuple(_merge(own, model) for own, model in zip(scene.bands, spec.bands, strict=True)))
+    if options.standardise is False and uncalibrated:
+        text = f"no calibration known for {', '.join(uncalibrated)}; give --scale and --offset, or allow --standardise"
+        return calibrated, Finding("scaling", Verdict.REFUSED, text)
+    if not (options.standardise or uncalibrated):
+        scales = ", ".join(sorted({f"DN * {b.scale:g} {b.offset:+g}" for b in calibrated if b.scale is not None}))
+        return calibrated, Finding("scaling", Verdict.FITS, scales or "reflectance as stored")
+    if not preview.valid.any():
+        return calibrated, Finding("scaling", Verdict.FITS, "no valid pixel to judge")
+    why = "asked for" if options.standardise else f"no calibration known for {', '.join(uncalibrated)}"
+    text = f"{why}: each band's mean and spread over the whole scene matched to the training data; confidence is lower"
+    return _standardised(calibrated, preview), Finding("scaling", Verdict.FIXED, text, unsure=True)
+
+
+def _merge(own: Band, model: Band) -> Band:
+    """Calibration and nodata of the scene's band, statistics of the model's."""
+    return replace(model, scale=own.scale, offset=own.offset, nodata=own.nodata)
+
+
+def _looks_like_reflectance(preview: Raster) -> bool:
+    values = preview.data[:, preview.valid]
+    return values.size > 0 and -0.5 < np.percentile(values, 1) and np.percentile(values, 99) < 2
+
+
+def _standardised(bands: BandSet, preview: Raster) -> BandSet:
+    values = preview.data[:, preview.valid].astype(np.float64)
+    means, stds = values.mean(axis=1), np.maximum(values.std(axis=1), 1e-9)
+    scales = [band.std / std for band, std in zip(bands, stds.tolist(), strict=True)]
+    return BandSet(
+        tuple(
+            replace(band, scale=scale, offset=band.mean - mean * scale)
+            for band, scale, mean in zip(bands, scales, means.tolist(), strict=True)
+        )
+    )
+
+
+def _judge_values(bands: BandSet, preview: Raster) -> Finding:
+    """Distance of the scene's values from the training distribution, in training standard deviations."""
+    if not preview.valid.any():
+        return Finding("values", Verdict.FITS, "no valid pixel: the result will be empty", unsure=True)
+    values = bands.physical(preview.data)[:, preview.valid]
+    z = [(float(v.mean()) - b.mean) / b.std for v, b in zip(values, bands, strict=True)]
+    spread = [float(v.std()) / b.std for v, b in zip(values, bands, strict=True)]
+    off = max(map(abs, z))
+    if off > IMPOSSIBLE_Z or not SPREAD_RANGE[0] < min(spread) <= max(spread) < SPREAD_RANGE[1]:
+        found = ", ".join(f"{b.name} {v.mean():.4g}" for b, v in zip(bands, values, strict=True))
+        needed = ", ".join(f"{b.name} {b.mean:.4g}" for b in bands)
+        text = f"means {found} where the model expects about {needed}; give --scale and --offset, or use --standardise"
+        return Finding("values", Verdict.REFUSED, text)
+    distances = ", ".join(f"{b.name} {value:+.1f}" for b, value in zip(bands, z, strict=True))
+    text = f"means lie {distances} standard deviations from the training data"
+    if off > UNUSUAL_Z:
+        return Finding("values", Verdict.FITS, f"{text}: unlike it, so look at the result with care", unsure=True)
+    return Finding("values", Verdict.FITS, text)

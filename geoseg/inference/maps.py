@@ -1,0 +1,163 @@
+"""The rasters of a map: working files while inferring, then the mask and the probabilities as COGs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoseg.core.grid import Grid, Window
+from geoseg.core.legend import UNLABELLED, Legend
+from geoseg.inference.engine import Piece, Progress
+from geoseg.io.raster import RasterSpec, RasterWriter, read_strips, write_cog
+from geoseg.io.scene import Scene, open_scene
+from geoseg.io.style import palette
+
+WORKING_STEPS = 65534  # a probability of 1 in the uint16 working files; 65535 is nodata
+FINAL_STEPS = 254  # a probability of 1 in the uint8 probabilities; 255 is nodata
+REGRID_BLOCK = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapFiles:
+    """Working rasters of one map on one grid.
+
+    `codes` holds class codes (uint8, 255 = nodata), `confidence` the probability of that class and `probabilities`
+    those of all classes (uint16, 65534 = 1, 65535 = nodata; None where nobody needs them).
+    """
+
+    grid: Grid
+    codes: Path
+    confidence: Path
+    probabilities: Path | None
+
+    @classmethod
+    def in_folder(cls, folder: Path, grid: Grid, *, name: str, with_probabilities: bool) -> MapFiles:
+        """Names for the working rasters, nothing written yet."""
+        return cls(
+            grid=grid,
+            codes=folder / f"{name}-codes.tif",
+            confidence=folder / f"{name}-confidence.tif",
+            probabilities=folder / f"{name}-probabilities.tif" if with_probabilities else None,
+        )
+
+
+class MapWriter:
+    """Writes pieces of a map to its working rasters, in any order; a context manager."""
+
+    def __init__(self, files: MapFiles, legend: Legend) -> None:
+        self._files = files
+        self._legend = legend
+        self._stack = ExitStack()
+
+    def __enter__(self) -> MapWriter:
+        files, names = self._files, tuple(c.name for c in self._legend)
+        working = {"dtype": "uint16", "nodata": WORKING_STEPS + 1, "scale": 1 / WORKING_STEPS}
+        codes = RasterSpec(grid=files.grid, dtype="uint8", band_names=("class",), nodata=UNLABELLED)
+        confidence = RasterSpec(grid=files.grid, band_names=("confidence",), **working)
+        self._codes = self._stack.enter_context(RasterWriter(files.codes, codes))
+        self._confidence = self._stack.enter_context(RasterWriter(files.confidence, confidence))
+        self._probabilities = None
+        if files.probabilities is not None:
+            probabilities = RasterSpec(grid=files.grid, band_names=names, **working)
+            self._probabilities = self._stack.enter_context(RasterWriter(files.probabilities, probabilities))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def write(self, piece: Piece) -> None:
+        """The most probable class of every valid pixel, and its probability."""
+        best = piece.probabilities.argmax(axis=0).astype(np.uint8)
+        best[~piece.valid] = UNLABELLED
+        self._codes.write(piece.window, self._legend.to_codes(best))
+        self._confidence.write(piece.window, _quantise(piece.probabilities.max(axis=0), piece.valid, WORKING_STEPS))
+        if self._probabilities is not None:
+            self._probabilities.write(piece.window, _quantise(piece.probabilities, piece.valid, WORKING_STEPS))
+
+
+def regrid(files: MapFiles, scene: Scene, legend: Legend, folder: Path, progress: Progress) -> MapFiles:
+    """Bring a map to the grid of `scene`: probabilities are resampled, then the most probable class is taken.
+
+    A pixel is valid where the scene is valid and a resampled probability exists.
+    """
+    if files.probabilities is None:
+        msg = "regridding needs the working probabilities"
+        raise ValueError(msg)
+    source = open_scene(files.probabilities).on_grid(scene.grid)
+    out = MapFiles.in_folder(folder, scene.grid, name="scene", with_probabilities=True)
+    windows = list(_blocks(scene.grid, REGRID_BLOCK))
+    with MapWriter(out, legend) as writer, source.reader() as probabilities, scene.reader() as truth:
+        for done, window in enumerate(windows, start=1):
+            part = probabilities.read(window)
+            valid = part.valid & truth.read(window).valid
+            writer.write(Piece(window=window, probabilities=part.data / np.float32(WORKING_STEPS), valid=valid))
+            progress("regrid", done, len(windows))
+    return out
+
+
+def write_mask(files: MapFiles, legend: Legend, out: Path, tags: Mapping[str, str]) -> None:
+    """The class codes as a COG with palette, class names, nodata 255, overviews by mode and the tags."""
+    spec = RasterSpec(
+        grid=files.grid,
+        dtype="uint8",
+        band_names=("class",),
+        nodata=UNLABELLED,
+        palette=palette(legend),
+        class_names={c.code: c.name for c in legend},
+        tags=tags,
+        overviews="mode",
+    )
+    write_cog(files.codes, out, spec)
+
+
+def write_probabilities(files: MapFiles, legend: Legend, out: Path, tags: Mapping[str, str]) -> None:
+    """The class probabilities as a uint8 COG, a band a class, GDAL scale 1/254, nodata 255, averaged overviews."""
+    if files.probabilities is None:
+        msg = "the working probabilities were not kept"
+        raise ValueError(msg)
+    names = tuple(c.name for c in legend)
+    spec = RasterSpec(
+        grid=files.grid,
+        dtype="uint8",
+        band_names=names,
+        nodata=FINAL_STEPS + 1,
+        scale=1 / FINAL_STEPS,
+        tags=tags,
+        overviews="average",
+    )
+    final = files.probabilities.with_name("probabilities-uint8.tif")
+    with open_scene(files.probabilities).reader() as reader, RasterWriter(final, spec) as writer:
+        for window in _blocks(files.grid, REGRID_BLOCK):
+            part = reader.read(window)
+            writer.write(window, _quantise(part.data / np.float32(WORKING_STEPS), part.valid, FINAL_STEPS))
+    write_cog(final, out, spec)
+
+
+def map_strips(files: MapFiles, rows: int = 512) -> Iterator[tuple[Window, NDArray[np.uint8], NDArray[np.float32]]]:
+    """Full-width strips from top to bottom: window, class codes (row, col) and their probability (row, col), NaN = nodata."""
+    codes, confidence = read_strips(files.codes, rows), read_strips(files.confidence, rows)
+    for (window, code), (_, steps) in zip(codes, confidence, strict=True):
+        probability = steps.astype(np.float32) / np.float32(WORKING_STEPS)
+        probability[code == UNLABELLED] = np.nan
+        yield window, code, probability
+
+
+def _quantise(probabilities: NDArray[np.float32], valid: NDArray[np.bool_], steps: int) -> NDArray[np.unsignedinteger]:
+    dtype = np.uint8 if steps < 256 else np.uint16
+    scaled = np.rint(np.clip(probabilities, 0, 1) * np.float32(steps)).astype(dtype)
+    return np.where(valid, scaled, dtype(steps + 1))
+
+
+def _blocks(grid: Grid, size: int) -> Iterator[Window]:
+    for row in range(0, grid.height, size):
+        for col in range(0, grid.width, size):
+            height, width = min(size, grid.height - row), min(size, grid.width - col)
+            yield Window(row=row, col=col, height=height, width=width)

@@ -1,0 +1,109 @@
+"""The first sentence: open, check, plan, infer, write, trace, style."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from geoseg.core.provenance import Provenance
+from geoseg.core.tiling import plan_tiles
+from geoseg.inference.contract import CheckOptions, check_scene
+from geoseg.inference.engine import Job, Progress, infer
+from geoseg.inference.maps import MapFiles, MapWriter, map_strips, regrid, write_mask, write_probabilities
+from geoseg.inference.outputs import Outputs, check_outputs, publish, work_folder
+from geoseg.inference.summary import Summary, measure
+from geoseg.io.fingerprint import fingerprint
+from geoseg.io.scene import Scene
+from geoseg.io.style import raster_qml
+from geoseg.models.bundle import Bundle
+from geoseg.models.runtime import open_runtime
+from geoseg.vectorize.pipeline import PolygonOptions, polygonize
+from geoseg.vectorize.trace import LabelStrip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictOptions:
+    """How to predict.
+
+    `grid` "model" leaves the result on the working grid, "scene" brings it back to the scene's own (probabilities are
+    resampled before the argmax). `tile` and `overlap` in px; `simplify_m` is the tolerance for polygon borders in m.
+    """
+
+    grid: Literal["model", "scene"] = "model"
+    tile: int = 512
+    overlap: int = 64
+    runtime: str = "auto"
+    device: str = "auto"
+    threads: int | None = None
+    simplify_m: float | None = None
+    standardise: bool | None = None
+    overwrite: bool = False
+    command: str = ""
+
+
+def predict(
+    scene: Scene,
+    bundle: Bundle,
+    outputs: Outputs,
+    *,
+    options: PredictOptions = PredictOptions(),
+    progress: Progress = lambda _stage, _done, _total: None,
+) -> Summary:
+    """Map a scene with a bundle: mask, probabilities and polygons appear together once all are finished.
+
+    Raises:
+        ContractError: the scene does not fit the bundle.
+        InputError: the scene cannot be read.
+        OutputError: an output exists, has an unknown suffix or cannot be written.
+    """
+    spec = bundle.spec
+    check_outputs(outputs, overwrite=options.overwrite)
+    fit = check_scene(scene, spec, CheckOptions(standardise=options.standardise)).require()
+    plan = plan_tiles(*fit.scene.grid.shape, size=options.tile, overlap=options.overlap, stride=spec.stride)
+    runtime = open_runtime(bundle, runtime=options.runtime, device=options.device, threads=options.threads)
+    inputs = {path.name: fingerprint(path) for path in scene.paths} | {bundle.path.name: bundle.sha256}
+    provenance = Provenance.now(inputs=inputs, command=options.command)
+    to_scene = options.grid == "scene" and fit.source.grid != fit.scene.grid
+    with work_folder(outputs.paths[0]) as work:
+        with_probabilities = to_scene or outputs.probabilities is not None
+        maps = MapFiles.in_folder(work, fit.scene.grid, name="model", with_probabilities=with_probabilities)
+        job = Job(scene=fit.scene, bands=fit.bands, indices=spec.indices, classes=spec.classes, plan=plan)
+        with MapWriter(maps, spec.legend) as writer:
+            for piece in infer(job, runtime, progress):
+                writer.write(piece)
+        if to_scene:
+            maps = regrid(maps, fit.source, spec.legend, work, progress)
+        figures = measure(maps, spec.legend)
+        polygons = _write_outputs(maps, bundle, outputs, provenance, options)
+        publish(outputs, work)
+    return Summary(
+        figures=figures,
+        shape=maps.grid.shape,
+        gsd_m=maps.grid.gsd_m,
+        runtime=runtime.name,
+        redundancy=plan.redundancy,
+        findings=fit.findings,
+        outputs=tuple(str(path) for path in outputs.paths),
+        polygons=polygons,
+    )
+
+
+def _write_outputs(
+    maps: MapFiles, bundle: Bundle, outputs: Outputs, provenance: Provenance, options: PredictOptions
+) -> int | None:
+    """Everything that was asked for, under its final name but in the work folder; returns the number of polygons."""
+    legend, work = bundle.spec.legend, maps.codes.parent
+    tags = {"GEOSEG_PROVENANCE": json.dumps(provenance.to_dict(), sort_keys=True)}
+    if outputs.mask is not None:
+        write_mask(maps, legend, work / outputs.mask.name, tags)
+        (work / outputs.mask_sidecars[0].name).write_text(raster_qml(legend), encoding="utf-8")
+    if outputs.probabilities is not None:
+        write_probabilities(maps, legend, work / outputs.probabilities.name, tags)
+    if outputs.polygons is None:
+        return None
+    polygon_options = PolygonOptions(simplify_m=options.simplify_m, provenance=provenance)
+    strips = (LabelStrip(codes=codes, confidence=probability) for _, codes, probability in map_strips(maps))
+    target = work / outputs.polygons.name
+    return polygonize(strips, target, grid=maps.grid, legend=legend, options=polygon_options).polygons

@@ -1,0 +1,59 @@
+"""What a finished map says in numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from geoseg.core.legend import UNLABELLED, Legend
+from geoseg.inference.contract import Finding
+from geoseg.inference.maps import MapFiles, map_strips
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapFigures:
+    """Area of each class in m² by name, share of nodata, mean probability of the mapped class (None without any)."""
+
+    area_m2: Mapping[str, float]
+    nodata_share: float
+    confidence: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What was made and how; `polygons` is None when none were written, `redundancy` is pixels computed / wanted."""
+
+    figures: MapFigures
+    shape: tuple[int, int]
+    gsd_m: tuple[float, float]
+    runtime: str
+    redundancy: float
+    findings: tuple[Finding, ...]
+    outputs: tuple[str, ...]
+    polygons: int | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+def measure(files: MapFiles, legend: Legend) -> MapFigures:
+    """Read a map once, strip by strip, and count."""
+    row_areas = files.grid.pixel_areas_m2()
+    area = np.zeros(256)
+    probability_sum, valid = 0.0, 0
+    for window, codes, probability in map_strips(files):
+        rows = np.repeat(row_areas[window.row : window.row_end], window.width)
+        area += np.bincount(codes.ravel(), weights=rows, minlength=256)
+        known = codes != UNLABELLED
+        valid += int(known.sum())
+        probability_sum += float(probability[known].sum(dtype=np.float64))
+    total = files.grid.height * files.grid.width
+    return MapFigures(
+        area_m2={c.name: float(area[c.code]) for c in legend},
+        nodata_share=1 - valid / total,
+        confidence=probability_sum / valid if valid else None,
+    )

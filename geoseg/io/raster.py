@@ -1,0 +1,271 @@
+"""Rasters of our own: working files written by windows, Cloud Optimized GeoTIFF made of them, and label rasters."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import mkdtemp
+from types import TracebackType
+from typing import Any, Literal, Self
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import rasterio
+import rasterio.shutil
+from numpy.typing import NDArray
+from rasterio.enums import ColorInterp, Resampling
+from rasterio.errors import RasterioError
+
+from geoseg.core.bands import Band, BandSet
+from geoseg.core.grid import Grid, Window
+from geoseg.core.legend import UNLABELLED
+from geoseg.errors import InputError, OutputError
+from geoseg.io.dataset import Dataset, first_line, gdal_env, grid_of, open_raster, reading, to_gdal
+from geoseg.io.reader import BandSource, ReadPlan, open_reader
+
+BLOCK = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RasterSpec:
+    """What a raster file says about itself besides its pixels.
+
+    value = stored * `scale` + `offset`. `palette` and `class_names` (by code) are for single-band class maps;
+    `overviews` names how smaller copies are made: "mode" for classes, "average" for quantities.
+    """
+
+    grid: Grid
+    dtype: str
+    band_names: tuple[str, ...]
+    nodata: float | None = None
+    scale: float | None = None
+    offset: float = 0.0
+    palette: Mapping[int, tuple[int, int, int, int]] | None = None
+    class_names: Mapping[int, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    overviews: Literal["mode", "average", "nearest"] = "nearest"
+
+
+class RasterWriter:
+    """Writes a tiled working GeoTIFF by windows in any order; blocks never written read as nodata. A context manager.
+
+    Raises:
+        OutputError: if the file cannot be created or written.
+    """
+
+    def __init__(self, path: str | Path, spec: RasterSpec) -> None:
+        self._path = Path(path)
+        self._spec = spec
+        self._dataset: Dataset = None
+        self._env = gdal_env()
+
+    def __enter__(self) -> Self:
+        self._env.__enter__()
+        try:
+            with _writing(self._path):
+                self._dataset = rasterio.open(self._path, "w", **_profile(self._spec))
+                _describe(self._dataset, self._spec)
+        except OutputError:
+            self._env.__exit__()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            with _writing(self._path):
+                self._dataset.close()
+        finally:
+            self._env.__exit__()
+
+    def write(self, window: Window, data: NDArray[Any]) -> None:
+        """Write (band, row, col), or (row, col) of a single band, to a window inside of the grid.
+
+        Raises:
+            OutputError: if the disk refuses.
+            ValueError: if the data do not fit the window, the bands or the dtype.
+        """
+        bands = data[None] if data.ndim == 2 else data
+        wanted = (len(self._spec.band_names), *window.shape)
+        if bands.shape != wanted or bands.dtype != self._spec.dtype:
+            msg = f"{self._path}: got {bands.dtype} data {bands.shape}, needed {self._spec.dtype} {wanted}"
+            raise ValueError(msg)
+        if window.intersect(self._spec.grid.window) != window:
+            msg = f"{self._path}: {window} is not inside the grid of {self._spec.grid.shape}"
+            raise ValueError(msg)
+        with _writing(self._path):
+            self._dataset.write(bands, window=to_gdal(window))
+
+
+def write_cog(working: str | Path, out: str | Path, spec: RasterSpec) -> None:
+    """Copy a working raster to a Cloud Optimized GeoTIFF with everything in `spec`; it appears by atomic rename.
+
+    Class names are written as band tags CLASS_<code>, and as GDAL's category names, which live in a file
+    `<out>.aux.xml` beside the raster. Memory is bounded by GDAL's block cache.
+
+    Raises:
+        InputError: if the working raster cannot be read.
+        OutputError: if the output cannot be written.
+    """
+    out = Path(out)
+    with open_raster(working) as dataset:
+        source = Path(dataset.name).absolute()
+    with folder_beside(out) as folder, gdal_env(), _writing(out):
+        layer, copy = folder / "layer.vrt", folder / out.name
+        rasterio.shutil.copy(source, layer, driver="VRT")
+        with rasterio.open(layer, "r+") as dataset:
+            _describe(dataset, spec)
+        _name_categories(layer, spec.class_names)
+        rasterio.shutil.copy(layer, copy, driver="COG", **_cog_options(spec))
+        _publish(copy, out)
+
+
+def read_grid(path: str | Path) -> Grid:
+    """The grid of a raster file.
+
+    Raises:
+        MissingFileError: if it is not there.
+        InputError: if it is no raster, or has no CRS or geotransform.
+    """
+    with open_raster(path) as dataset:
+        return grid_of(dataset)
+
+
+def read_strips(path: str | Path, rows: int = BLOCK, band: int = 1) -> Iterator[tuple[Window, NDArray[Any]]]:
+    """Full-width strips of one band from top to bottom: the window and its stored numbers, shape (row, col)."""
+    with open_raster(path) as dataset:
+        for row in range(0, dataset.height, rows):
+            window = Window(row=row, col=0, height=min(rows, dataset.height - row), width=dataset.width)
+            with reading(str(path), window):
+                strip = dataset.read(band, window=to_gdal(window))
+            yield window, strip
+
+
+def read_labels_on(path: str | Path, grid: Grid, window: Window | None = None) -> NDArray[np.uint8]:
+    """Class codes of a label raster at the pixel centres of another grid, by nearest pixel, shape (row, col).
+
+    Args:
+        path: a raster with one band of codes 0 to 254, in any CRS.
+        grid: where the codes are wanted.
+        window: a part of that grid; all of it if None.
+
+    Returns:
+        Codes; 255 where the labels are nodata, 255, or do not reach.
+
+    Raises:
+        MissingFileError: if the file is not there.
+        InputError: if it is no raster of one band of such codes.
+    """
+    with open_raster(path) as dataset:
+        if dataset.count != 1:
+            raise InputError(f"{path}: found {dataset.count} bands, needed one band of class codes")
+        source = BandSource(path=str(path), index=1, grid=grid_of(dataset))
+        bands = BandSet((Band(name="code", nodata=dataset.nodata),))
+        dtype = np.dtype(dataset.dtypes[0])
+    plan = ReadPlan(bands=bands, sources=(source,), grid=grid, dtype=dtype, resampling=Resampling.nearest)
+    with open_reader(plan) as reader:
+        labels = reader.read(window or grid.window)
+    found = np.unique(labels.data[0, labels.valid])
+    wrong = found[(found < 0) | (found > UNLABELLED) | (found % 1 != 0)]
+    if wrong.size:
+        raise InputError(f"{path}: found the number {wrong[0]:g}, needed class codes of 0 to 254; recode the labels")
+    return np.where(labels.valid, labels.data[0], UNLABELLED).astype(np.uint8)
+
+
+def _profile(spec: RasterSpec) -> dict[str, Any]:
+    return {
+        "driver": "GTiff",
+        "dtype": spec.dtype,
+        "count": len(spec.band_names),
+        "height": spec.grid.height,
+        "width": spec.grid.width,
+        "crs": spec.grid.crs.to_wkt(),
+        "transform": spec.grid.transform,
+        "nodata": spec.nodata,
+        "tiled": True,
+        "blockxsize": BLOCK,
+        "blockysize": BLOCK,
+        "interleave": "band",
+        "compress": "zstd",
+        "zstd_level": 1,
+        "sparse_ok": True,
+        "bigtiff": "IF_SAFER",
+        "photometric": "MINISBLACK",  # else GDAL takes three or four bands of bytes for RGB and alpha
+    }
+
+
+def _describe(dataset: Dataset, spec: RasterSpec) -> None:
+    count = len(spec.band_names)
+    dataset.descriptions = spec.band_names
+    dataset.nodata = spec.nodata
+    dataset.update_tags(**spec.tags)
+    if spec.scale is not None:
+        dataset.scales, dataset.offsets = (spec.scale,) * count, (spec.offset,) * count
+    if spec.palette is not None:
+        dataset.write_colormap(1, dict(spec.palette))
+    else:
+        dataset.colorinterp = (ColorInterp.gray,) + (ColorInterp.undefined,) * (count - 1)
+    if spec.class_names:
+        dataset.update_tags(1, **{f"CLASS_{code}": name for code, name in sorted(spec.class_names.items())})
+
+
+def _name_categories(layer: Path, class_names: Mapping[int, str]) -> None:
+    """Add GDAL's category names, for which rasterio has no function, to the first band of a VRT file."""
+    if not class_names:
+        return
+    tree = ET.parse(layer)  # noqa: S314  (GDAL wrote this file a moment ago)
+    band = tree.find("VRTRasterBand")
+    assert band is not None  # noqa: S101  (every VRT of ours has a band)
+    categories = ET.SubElement(band, "CategoryNames")
+    for code in range(max(class_names) + 1):
+        ET.SubElement(categories, "Category").text = class_names.get(code, "")
+    tree.write(layer, encoding="utf-8")
+
+
+def _cog_options(spec: RasterSpec) -> dict[str, Any]:
+    return {
+        "blocksize": BLOCK,
+        "compress": "DEFLATE",
+        "predictor": "NO" if spec.palette is not None else "YES",  # codes have no gradients to predict
+        "overviews": "IGNORE_EXISTING",
+        "overview_resampling": spec.overviews.upper(),
+        "bigtiff": "IF_SAFER",
+        "num_threads": "ALL_CPUS",
+    }
+
+
+@contextmanager
+def folder_beside(out: Path) -> Iterator[Path]:
+    """A hidden folder beside an output, on the same file system, removed at the end."""
+    try:
+        folder = Path(mkdtemp(prefix=f".{out.name}.tmp-", dir=out.parent))
+    except OSError as error:
+        raise OutputError(f"{out}: cannot write into {out.parent} ({error.strerror}); choose another folder") from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _publish(copy: Path, out: Path) -> None:
+    """Rename into place; GDAL's side-car file goes first, and an old one, which describes other pixels, goes away."""
+    side_car, published = copy.with_name(copy.name + ".aux.xml"), out.with_name(out.name + ".aux.xml")
+    if side_car.exists():
+        side_car.replace(published)
+    else:
+        published.unlink(missing_ok=True)
+    copy.replace(out)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (RasterioError, OSError) as error:
+        if isinstance(error, OutputError):
+            raise
+        raise OutputError(f"{path}: cannot be written ({first_line(error)}); check folder, rights and space") from error

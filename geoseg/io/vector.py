@@ -1,0 +1,269 @@
+"""Vector files: label polygons in, map polygons out as GeoPackage, FlatGeobuf, GeoParquet or GeoJSON.
+
+Polygons are written batch by batch, so that memory follows a batch and not the map; FlatGeobuf alone keeps its spatial
+index in memory, about 200 bytes a polygon. pyogrio and rasterio each carry a GDAL of their own; no object passes between them.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import numpy as np
+import pyarrow as pa
+import pyogrio
+import shapely
+from numpy.typing import NDArray
+from pyarrow import parquet
+from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, FieldError, GeometryError
+from pyproj import CRS
+
+from geoseg.core.legend import Legend
+from geoseg.core.provenance import Provenance
+from geoseg.errors import InputError, MissingFileError, OutputError
+from geoseg.io.dataset import first_line
+from geoseg.io.style import add_layer_style, vector_qml
+
+GEOMETRY = "geometry"
+PROVENANCE_KEY = "geoseg_provenance"
+
+_OGR_ERRORS = (DataLayerError, DataSourceError, FeatureError, FieldError, GeometryError)
+_GEOJSON_DIGITS = 8  # about a millimetre
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VectorLayer:
+    """A layer of polygons to write: its name, CRS and attribute fields, and what is stored with it.
+
+    `legend` colours the layer by its field `code`, where the format can hold a style.
+    """
+
+    name: str
+    crs: CRS
+    fields: pa.Schema
+    legend: Legend | None = None
+    provenance: Provenance | None = None
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The fields, then the geometry as WKB."""
+        return self.fields.append(pa.field(GEOMETRY, pa.binary(), nullable=False))
+
+    @property
+    def provenance_json(self) -> str | None:
+        """The provenance as every format stores it."""
+        return None if self.provenance is None else json.dumps(self.provenance.to_dict(), sort_keys=True)
+
+    def batch(self, geometries: NDArray[np.object_], columns: Mapping[str, Any]) -> pa.RecordBatch:
+        """Polygons (shapely, in the layer's CRS) and their attributes, by field name, as a batch to write."""
+        arrays = [pa.array(columns[field.name], type=field.type) for field in self.fields]
+        arrays.append(pa.array(shapely.to_wkb(geometries), type=pa.binary()))
+        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+
+def write_polygons(batches: Iterable[pa.RecordBatch], out: Path, *, layer: VectorLayer) -> tuple[str, ...]:
+    """Write batches of polygons to a file whose suffix tells the format; it appears when it is complete.
+
+    GeoPackage gets a default QGIS style from the legend. The provenance is stored as JSON: as layer metadata
+    (`geoseg_provenance`) in GeoPackage, as file metadata of that name in GeoParquet, as the layer's description in
+    FlatGeobuf and GeoJSON, which have no other place for it. GeoJSON is in WGS 84 (RFC 7946). No polygons at all make
+    a valid file, too. A file that is there already is replaced.
+
+    Args:
+        batches: made by `layer.batch`; taken one after the other.
+        out: a path that ends in one of `VECTOR_SUFFIXES`.
+        layer: what the batches hold.
+
+    Returns:
+        What a user should know about the file, a sentence each.
+
+    Raises:
+        OutputError: for an unknown suffix, a missing folder, or where writing fails.
+    """
+    write = _WRITERS.get(out.suffix.lower())
+    if write is None:
+        msg = f"{out}: the suffix {out.suffix!r} is unknown; polygons can be written as {', '.join(VECTOR_SUFFIXES)}"
+        raise OutputError(msg)
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}.tmp-", dir=out.parent) as folder:
+            unfinished = Path(folder) / out.name
+            notes = write(batches, unfinished, layer)
+            unfinished.replace(out)
+    except (*_OGR_ERRORS, pa.ArrowException, sqlite3.Error, OSError) as error:
+        if isinstance(error, (InputError, OutputError)):
+            raise
+        msg = f"{out}: cannot write polygons ({first_line(error)}); check the folder, the free space and the rights"
+        raise OutputError(msg) from error
+    return notes
+
+
+def read_polygons(path: Path, *, column: str, crs: CRS) -> geopandas.GeoDataFrame:
+    """Read label polygons and bring them to `crs`; rows without a geometry are left out.
+
+    Where a file has several layers of polygons, the one that has the column is read.
+
+    Args:
+        path: any vector file that GDAL reads, or GeoParquet.
+        column: the attribute that holds the class.
+        crs: CRS wanted.
+
+    Raises:
+        MissingFileError: if the file is not there.
+        InputError: if it is no vector file, or has no such column, no polygons or no CRS, or does not fit `crs`.
+    """
+    if not path.exists():
+        raise MissingFileError(f"{path}: there is no such file; check the path")
+    try:
+        frame = geopandas.read_parquet(path) if path.suffix.lower() == ".parquet" else _read_layer(path, column)
+    except (*_OGR_ERRORS, pa.ArrowException, OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        msg = f"{path}: cannot be read as a vector file ({first_line(error)}); give polygons, such as a GeoPackage"
+        raise InputError(msg) from error
+    if column not in frame.columns:
+        raise InputError(_no_column(path, column, [str(name) for name in frame.columns if name != frame.geometry.name]))
+    frame = frame[~(frame.geometry.isna() | frame.geometry.is_empty)].reset_index(drop=True)
+    _check_polygons(path, frame)
+    frame = frame.to_crs(crs)
+    if not np.isfinite(frame.total_bounds).all():
+        msg = f"{path}: some polygons do not exist in the CRS {crs.name!r}; check that they cover the scene"
+        raise InputError(msg)
+    return frame
+
+
+def _read_layer(path: Path, column: str) -> geopandas.GeoDataFrame:
+    layers = [name for name, geometry in pyogrio.list_layers(path) if geometry is not None]
+    fields = {name: [str(field) for field in pyogrio.read_info(path, layer=name)["fields"]] for name in layers}
+    if not layers:
+        raise InputError(f"{path}: has no layer with geometries; give a file of polygons")
+    fitting = [name for name in layers if column in fields[name]]
+    if len(fitting) > 1:
+        msg = f"{path}: the layers {', '.join(fitting)} all have a column {column!r}; give a file with one of them"
+        raise InputError(msg)
+    if not fitting:
+        raise InputError(_no_column(path, column, [field for name in layers for field in fields[name]]))
+    return pyogrio.read_dataframe(path, layer=fitting[0])
+
+
+def _no_column(path: Path, column: str, columns: list[str]) -> str:
+    return f"{path}: has no column {column!r}; it has {', '.join(columns) or 'none'}; name the one with the classes"
+
+
+def _check_polygons(path: Path, frame: geopandas.GeoDataFrame) -> None:
+    if frame.empty:
+        raise InputError(f"{path}: holds no polygons; give a file with at least one")
+    others = sorted(set(frame.geometry.geom_type) - {"Polygon", "MultiPolygon"})
+    if others:
+        raise InputError(f"{path}: holds geometries of type {', '.join(others)}; labels must be polygons")
+    if frame.crs is None:
+        raise InputError(f"{path}: has no CRS; assign the one in which its coordinates are, e.g. with ogr2ogr -a_srs")
+
+
+def _write_geopackage(batches: Iterable[pa.RecordBatch], path: Path, layer: VectorLayer) -> tuple[str, ...]:
+    metadata = None if layer.provenance_json is None else {PROVENANCE_KEY: layer.provenance_json}
+    _write_ogr(batches, path, layer, driver="GPKG", layer_metadata=metadata)
+    if layer.legend is not None:
+        add_layer_style(path, layer.name, vector_qml(layer.legend))
+    return ()
+
+
+def _write_flatgeobuf(batches: Iterable[pa.RecordBatch], path: Path, layer: VectorLayer) -> tuple[str, ...]:
+    _write_ogr(batches, path, layer, driver="FlatGeobuf", layer_options=_description(layer))
+    return ()
+
+
+def _write_geojson(batches: Iterable[pa.RecordBatch], path: Path, layer: VectorLayer) -> tuple[str, ...]:
+    options = {"RFC7946": "YES", "COORDINATE_PRECISION": str(_GEOJSON_DIGITS), **_description(layer)}
+    _write_ogr(batches, path, layer, driver="GeoJSON", layer_options=options)
+    if layer.crs == CRS.from_epsg(4326):
+        return ()
+    return (f"{path.name}: coordinates are in WGS 84 (EPSG:4326), as GeoJSON demands, not in {layer.crs.name}",)
+
+
+def _description(layer: VectorLayer) -> dict[str, str]:
+    return {} if layer.provenance_json is None else {"DESCRIPTION": layer.provenance_json}
+
+
+def _write_ogr(
+    batches: Iterable[pa.RecordBatch],
+    path: Path,
+    layer: VectorLayer,
+    *,
+    driver: str,
+    layer_metadata: dict[str, str] | None = None,
+    layer_options: dict[str, str] | None = None,
+) -> None:
+    relay = _Relay(batches)
+    try:
+        pyogrio.write_arrow(
+            pa.RecordBatchReader.from_batches(layer.schema, relay),
+            path,
+            layer=layer.name,
+            driver=driver,
+            geometry_name=GEOMETRY,
+            geometry_type="Polygon",
+            crs=layer.crs.to_wkt(),
+            layer_metadata=layer_metadata,
+            layer_options=layer_options or {},
+        )
+    finally:
+        relay.check()
+
+
+class _Relay:
+    """Batches for a reader in C, which would swallow the type of an error; `check` raises it again."""
+
+    def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
+        self._batches = batches
+        self._error: BaseException | None = None
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        try:
+            yield from self._batches
+        except (Exception, KeyboardInterrupt) as error:
+            self._error = error
+            raise
+
+    def check(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+
+def _write_parquet(batches: Iterable[pa.RecordBatch], path: Path, layer: VectorLayer) -> tuple[str, ...]:
+    """GeoParquet 1.1 (https://geoparquet.org/releases/v1.1.0), a row group a batch; the bounds are known at the end."""
+    bounds: list[NDArray[np.float64]] = []
+    with parquet.ParquetWriter(path, layer.schema, compression="zstd") as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+            bounds.append(shapely.total_bounds(shapely.from_wkb(batch.column(GEOMETRY).to_numpy(zero_copy_only=False))))
+        column: dict[str, Any] = {
+            "encoding": "WKB",
+            "geometry_types": ["Polygon"],
+            "crs": layer.crs.to_json_dict(),
+            "edges": "planar",
+            "orientation": "counterclockwise",
+        }
+        if bounds:
+            corners = np.array(bounds)
+            column["bbox"] = [*corners[:, :2].min(axis=0).tolist(), *corners[:, 2:].max(axis=0).tolist()]
+        geo = {"version": "1.1.0", "primary_column": GEOMETRY, "columns": {GEOMETRY: column}}
+        metadata = {"geo": json.dumps(geo)}
+        if layer.provenance_json is not None:
+            metadata[PROVENANCE_KEY] = layer.provenance_json
+        writer.add_key_value_metadata(metadata)
+    return ()
+
+
+_WRITERS: dict[str, Callable[[Iterable[pa.RecordBatch], Path, VectorLayer], tuple[str, ...]]] = {
+    ".gpkg": _write_geopackage,
+    ".fgb": _write_flatgeobuf,
+    ".parquet": _write_parquet,
+    ".geojson": _write_geojson,
+}
+VECTOR_SUFFIXES = tuple(_WRITERS)

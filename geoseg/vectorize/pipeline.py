@@ -1,0 +1,195 @@
+"""A label raster to a file of polygons: trace, simplify, attributes, write."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import shapely
+from affine import Affine
+from numpy.typing import NDArray
+
+from geoseg.core.grid import Grid
+from geoseg.core.legend import UNLABELLED, Legend
+from geoseg.core.provenance import Provenance
+from geoseg.errors import InputError
+from geoseg.io.vector import VectorLayer, write_polygons
+from geoseg.vectorize.trace import LabelStrip, Polygons, trace
+
+FIELDS = pa.schema(
+    [
+        pa.field("id", pa.int64(), nullable=False),
+        pa.field("code", pa.int32(), nullable=False),
+        pa.field("class", pa.string(), nullable=False),
+        pa.field("area_m2", pa.float64(), nullable=False),
+        pa.field("confidence", pa.float32()),
+    ]
+)
+
+_BATCH = 1 << 14  # polygons of a simplified map that are encoded at once
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolygonOptions:
+    """How to make polygons.
+
+    `simplify_m` removes detail from borders up to about this length in m (None: borders follow the pixels exactly);
+    `layer` is the name of the layer in the file.
+    """
+
+    simplify_m: float | None = None
+    provenance: Provenance | None = None
+    layer: str = "landcover"
+
+    def __post_init__(self) -> None:
+        if self.simplify_m is not None and not (math.isfinite(self.simplify_m) and self.simplify_m > 0):
+            raise InputError(
+                f"the tolerance for simplifying is {self.simplify_m} m; needed is a positive length or none"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolygonSummary:
+    """What was written: number of polygons, area in m² by class name (in the legend's order), notes for the user."""
+
+    polygons: int
+    area_m2: dict[str, float]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Part:
+    """Some polygons in CRS units with their attributes, all of one length; NaN = no confidence."""
+
+    geometries: NDArray[np.object_]
+    codes: NDArray[np.uint8]
+    area_m2: NDArray[np.float64]
+    confidence: NDArray[np.float64]
+
+
+def polygonize(
+    strips: Iterable[LabelStrip],
+    out: Path,
+    *,
+    grid: Grid,
+    legend: Legend,
+    options: PolygonOptions = PolygonOptions(),
+) -> PolygonSummary:
+    """Write the 4-connected areas of every class as polygons that are a coverage: no gaps, no overlaps.
+
+    Attributes: `id` (1, 2, ... in the order of the polygons' last row, then of their first pixel), `code`, `class`
+    (name), `area_m2` (the areas of its pixels on the ground; after simplification in proportion to its planar area)
+    and `confidence` (mean probability of the mapped class over its pixels, 0 to 1; null where none is known).
+
+    Without simplification memory follows a strip and the polygons that are not finished at its last row. With it all
+    polygons are in memory at once: shared borders are simplified once, for both neighbours, and what borders on
+    nodata or the scene's edge stays as it is.
+
+    Args:
+        strips: class codes of the whole grid from top to bottom, 255 = nodata.
+        out: the file, see `geoseg.io.vector.write_polygons`; it is replaced if it exists.
+        grid: the grid of the labels.
+        legend: every code that occurs, with its name and colour.
+        options: how to make the polygons.
+
+    Raises:
+        InputError: for codes that are not in the legend, a confidence outside of 0 to 1, or strips that do not make
+            up the grid.
+        OutputError: for an unknown suffix, or where writing fails.
+    """
+    layer = VectorLayer(name=options.layer, crs=grid.crs, fields=FIELDS, legend=legend, provenance=options.provenance)
+    batches = trace(_checked(strips, grid, legend), row_area_m2=grid.pixel_areas_m2(), keep_junctions=True)
+    parts: Iterable[_Part] = (_to_part(polygons, grid.transform) for polygons in batches)
+    if options.simplify_m is not None:
+        parts = _simplified(parts, options.simplify_m * _crs_units_per_m(grid))
+    tally = _Tally(legend)
+    notes = write_polygons((tally.batch(part, layer) for part in parts), out, layer=layer)
+    return PolygonSummary(polygons=tally.polygons, area_m2=tally.area_m2(), notes=notes)
+
+
+class _Tally:
+    """Numbers the polygons and adds up their areas while they pass by."""
+
+    def __init__(self, legend: Legend) -> None:
+        self.polygons = 0
+        self._legend = legend
+        self._names = np.array([""] * (UNLABELLED + 1), dtype=object)
+        for c in legend:
+            self._names[c.code] = c.name
+        self._areas = np.zeros(UNLABELLED + 1)
+
+    def batch(self, part: _Part, layer: VectorLayer) -> pa.RecordBatch:
+        n = len(part.codes)
+        columns = {
+            "id": np.arange(self.polygons + 1, self.polygons + n + 1),
+            "code": part.codes,
+            "class": self._names[part.codes],
+            "area_m2": part.area_m2,
+            "confidence": pa.array(part.confidence.astype(np.float32), from_pandas=True),  # NaN to null
+        }
+        self.polygons += n
+        self._areas += np.bincount(part.codes, weights=part.area_m2, minlength=UNLABELLED + 1)
+        return layer.batch(part.geometries, columns)
+
+    def area_m2(self) -> dict[str, float]:
+        return {c.name: float(self._areas[c.code]) for c in self._legend}
+
+
+def _checked(strips: Iterable[LabelStrip], grid: Grid, legend: Legend) -> Iterator[LabelStrip]:
+    known = np.zeros(UNLABELLED + 1, dtype=np.bool_)
+    known[[*legend.codes, UNLABELLED]] = True
+    for strip in strips:
+        if strip.codes.shape[1:] != (grid.width,):
+            msg = f"a strip of labels has the shape {strip.codes.shape}, the grid has {grid.width} columns"
+            raise InputError(msg)
+        if not known[strip.codes].all():
+            found = ", ".join(map(str, legend.unknown_codes(strip.codes)))
+            msg = f"the labels hold the codes {found}, which are not in the legend; add these classes or recode them"
+            raise InputError(msg)
+        yield strip
+
+
+def _to_part(polygons: Polygons, transform: Affine) -> _Part:
+    with np.errstate(invalid="ignore"):  # 0 / 0: no confidence
+        confidence = polygons.confidence_sum / polygons.confidence_pixels
+    if (confidence < 0).any() or (confidence > 1 + 1e-6).any():
+        msg = f"the confidence of a polygon is {np.nanmax(np.abs(confidence)):g}; needed are probabilities of 0 to 1"
+        raise InputError(msg)
+    return _Part(
+        geometries=polygons.geometries(transform),
+        codes=polygons.codes,
+        area_m2=polygons.area_m2,
+        confidence=confidence,
+    )
+
+
+def _simplified(parts: Iterable[_Part], tolerance: float) -> Iterator[_Part]:
+    """Simplify all polygons as one coverage (Visvalingam and Whyatt 1993); the tolerance is the root of an area."""
+    every = list(parts)
+    if not every:
+        return
+    exact = np.concatenate([part.geometries for part in every])
+    simple = shapely.coverage_simplify(exact, tolerance, simplify_boundary=False)
+    simple = shapely.orient_polygons(simple)  # a small island may have been turned over into its own bay
+    ratio = shapely.area(simple) / shapely.area(exact)
+    codes, area_m2, confidence = (
+        np.concatenate([getattr(part, name) for part in every]) for name in ("codes", "area_m2", "confidence")
+    )
+    for start in range(0, len(exact), _BATCH):
+        some = slice(start, start + _BATCH)
+        yield _Part(
+            geometries=simple[some],
+            codes=codes[some],
+            area_m2=area_m2[some] * ratio[some],
+            confidence=confidence[some],
+        )
+
+
+def _crs_units_per_m(grid: Grid) -> float:
+    """CRS units to a metre at the grid's centre: the root of the ratio of areas, as simplification goes by areas."""
+    row_m, col_m = grid.gsd_m
+    return math.sqrt(abs(grid.transform.determinant) / (row_m * col_m))

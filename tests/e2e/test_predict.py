@@ -1,0 +1,275 @@
+"""`geoseg predict` from the command line to the files, on synthetic and real scenes."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+import geopandas
+import numpy as np
+import pytest
+import rasterio
+import shapely
+from affine import Affine
+from factory import LEGEND, write_raster, write_scene
+from rasterio.features import rasterize
+
+from geoseg.core.tiling import plan_tiles
+from geoseg.models.zoo import default_bundle_path
+
+
+def read(path):
+    with rasterio.open(path) as file:
+        return file.read(), file.profile
+
+
+def assert_polygons_equal_mask(polygons, mask):
+    """The polygons are a coverage, and burnt into the mask's grid they are the mask."""
+    frame = geopandas.read_file(polygons)
+    codes, profile = read(mask)
+    assert shapely.coverage_is_valid(frame.geometry.values)
+    assert shapely.is_valid(frame.geometry.values).all()
+    burnt = rasterize(
+        zip(frame.geometry, frame["code"], strict=True),
+        out_shape=codes.shape[1:],
+        transform=profile["transform"],
+        fill=255,
+        dtype="uint8",
+    )
+    np.testing.assert_array_equal(burnt, codes[0])
+    return frame, codes[0], profile
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    path = write_scene(tmp_path_factory.mktemp("scene") / "scene.tif", 200, 170)
+    with rasterio.open(path, "r+") as file:
+        data = file.read()
+        data[:, :20, :60] = 65535
+        data[:, 100, 100] = 65535
+        file.write(data)
+    return path
+
+
+@pytest.fixture
+def outputs(tmp_path):
+    return {"out": tmp_path / "map.gpkg", "mask": tmp_path / "map.tif", "probabilities": tmp_path / "p.tif"}
+
+
+def arguments(outputs):
+    return [part for name, path in outputs.items() for part in (f"--{name}", path)]
+
+
+def test_mask_polygons_and_probabilities_agree(geoseg, scene, tiny_bundle, outputs, tmp_path):
+    end = geoseg("predict", scene, "--model", tiny_bundle, *arguments(outputs), "--tile", 96, "--overlap", 32)
+    assert end.code == 0, end.err
+    frame, codes, profile = assert_polygons_equal_mask(outputs["out"], outputs["mask"])
+    assert set(np.unique(codes)) <= {*LEGEND.codes.tolist(), 255}
+    assert frame["area_m2"].sum() == pytest.approx((codes != 255).sum() * 900, rel=1e-9)
+    assert frame["confidence"].between(1 / 3, 1).all()
+    source, source_profile = read(scene)
+    np.testing.assert_array_equal(codes == 255, (source == 65535).any(axis=0))
+    assert (profile["crs"], profile["transform"]) == (source_profile["crs"], source_profile["transform"])
+    probabilities, _ = read(outputs["probabilities"])
+    valid = codes != 255
+    assert (probabilities[:, ~valid] == 255).all()
+    np.testing.assert_allclose(probabilities[:, valid].sum(axis=0, dtype=int), 254, atol=2)
+    best = LEGEND.codes[probabilities.argmax(axis=0)]
+    first, second = np.sort(probabilities, axis=0)[[-1, -2]]
+    clear = valid & (first > second)
+    np.testing.assert_array_equal(best[clear], codes[clear])
+    assert {p.name for p in tmp_path.iterdir()} == {"map.gpkg", "map.tif", "map.qml", "map.tif.aux.xml", "p.tif"}
+
+
+def test_files_carry_style_names_and_provenance(geoseg, scene, tiny_bundle, outputs):
+    assert geoseg("predict", scene, "--model", tiny_bundle, *arguments(outputs)).code == 0
+    with rasterio.open(outputs["mask"]) as mask:
+        assert mask.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+        assert mask.colormap(1)[1][:3] == LEGEND[0].rgb
+        assert mask.nodata == 255
+        provenance = json.loads(mask.tags()["GEOSEG_PROVENANCE"])
+    assert provenance["inputs"].keys() == {"scene.tif", "tiny.geoseg"}
+    assert "--mask" in provenance["command"]
+    assert "forest" in outputs["mask"].with_suffix(".qml").read_text()
+    with rasterio.open(outputs["probabilities"]) as probabilities:
+        assert probabilities.descriptions == tuple(c.name for c in LEGEND)
+        assert probabilities.scales == (pytest.approx(1 / 254),) * 3
+    with sqlite3.connect(outputs["out"]) as database:
+        (style, default), = database.execute("SELECT styleQML, useAsDefault FROM layer_styles").fetchall()
+    assert default
+    assert "water" in style
+
+
+@pytest.mark.parametrize("suffix", [".fgb", ".parquet", ".geojson"])
+def test_the_suffix_tells_the_format_and_all_hold_the_same(geoseg, scene, tiny_bundle, tmp_path, suffix):
+    plain, other = tmp_path / "map.gpkg", tmp_path / f"map{suffix}"
+    for path in (plain, other):
+        assert geoseg("predict", scene, "--model", tiny_bundle, "--out", path).code == 0
+    expected = geopandas.read_file(plain).sort_values("id")
+    found = geopandas.read_parquet(other) if suffix == ".parquet" else geopandas.read_file(other)
+    found = found.sort_values("id")
+    magic = {".fgb": b"fgb", ".parquet": b"PAR1", ".geojson": b"{"}[suffix]
+    assert other.read_bytes().startswith(magic)
+    np.testing.assert_allclose(found["area_m2"], expected["area_m2"])
+    assert (found["class"].values == expected["class"].values).all()
+    assert found.crs.to_epsg() == (4326 if suffix == ".geojson" else 32612)
+
+
+def test_a_second_run_gives_the_same_pixels_whatever_the_runtime_threads(geoseg, scene, tiny_bundle, tmp_path):
+    masks = [tmp_path / "a.tif", tmp_path / "b.tif"]
+    for path, threads in zip(masks, (1, 2), strict=True):
+        end = geoseg("predict", scene, "--model", tiny_bundle, "--mask", path, "--tile", 96, "--threads", threads)
+        assert end.code == 0, end.err
+    np.testing.assert_array_equal(read(masks[0])[0], read(masks[1])[0])
+
+
+def test_torch_and_openvino_give_the_same_map(geoseg, scene, tiny_bundle, tmp_path):
+    for runtime in ("torch", "openvino"):
+        out = tmp_path / f"{runtime}.tif"
+        assert geoseg("predict", scene, "--model", tiny_bundle, "--mask", out, "--runtime", runtime).code == 0
+    one, two = (read(tmp_path / f"{runtime}.tif")[0] for runtime in ("torch", "openvino"))
+    assert (one == two).mean() > 0.999
+
+
+def test_results_come_back_to_the_scenes_own_grid(geoseg, tiny_bundle, tmp_path):
+    fine = Affine(10, 0, 301905, 0, -10, 4154085)
+    scene = write_scene(tmp_path / "fine.tif", 301, 200, transform=fine)
+    with rasterio.open(scene, "r+") as file:
+        data = file.read()
+        data[:, :, :31] = 65535
+        file.write(data)
+    model, own = tmp_path / "model.tif", tmp_path / "own.tif"
+    assert geoseg("predict", scene, "--model", tiny_bundle, "--mask", model).code == 0
+    polygons = tmp_path / "own.gpkg"
+    assert geoseg("predict", scene, "--model", tiny_bundle, "--mask", own, "--out", polygons, "--grid", "scene").code == 0
+    coarse, coarse_profile = read(model)
+    assert coarse.shape == (1, 101, 67)
+    assert coarse_profile["transform"].a == 30
+    _, codes, profile = assert_polygons_equal_mask(polygons, own)
+    assert profile["transform"] == fine
+    assert codes.shape == (301, 200)
+    np.testing.assert_array_equal(codes == 255, (read(scene)[0] == 65535).any(axis=0))
+    centres = coarse[0].repeat(3, axis=0).repeat(3, axis=1)[:301, :200]
+    assert (codes == centres)[:, 33:].mean() > 0.8
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        Affine(30, 0, 301905, 0, 30, 4100000),
+        Affine.translation(301905, 4154085) @ Affine.rotation(25) @ Affine.scale(30, -30),
+    ],
+    ids=["south-up", "rotated"],
+)
+def test_south_up_and_rotated_scenes(geoseg, tiny_bundle, tmp_path, transform):
+    scene = write_scene(tmp_path / "scene.tif", 70, 90, transform=transform)
+    plain = write_scene(tmp_path / "plain.tif", 70, 90)
+    for path in (scene, plain):
+        end = geoseg("predict", path, "--model", tiny_bundle, "--mask", path.with_name(f"{path.stem}-mask.tif"))
+        assert end.code == 0, end.err
+    turned, profile = read(tmp_path / "scene-mask.tif")
+    np.testing.assert_array_equal(turned, read(tmp_path / "plain-mask.tif")[0])
+    assert profile["transform"].almost_equals(transform, precision=1e-6)
+    out = tmp_path / "map.gpkg"
+    assert geoseg("predict", scene, "--model", tiny_bundle, "--out", out).code == 0
+    frame = geopandas.read_file(out)
+    assert frame.geometry.area.sum() == pytest.approx(70 * 90 * 900)
+    assert frame.geometry.is_valid.all()
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 70), (70, 1), (33, 31)])
+def test_tiny_scenes(geoseg, tiny_bundle, tmp_path, height, width):
+    # one pixel has no spread to judge scaling by, so all of these are as calibrated and taken as they are
+    scene = write_scene(tmp_path / "scene.tif", 80, 80)
+    data = read(scene)[0][:, :height, :width]
+    scene = write_raster(
+        tmp_path / "tiny.tif", data, names=("blue", "green", "red", "nir"), scale=2e-5, offset=-0.1, nodata=65535
+    )
+    end = geoseg("predict", scene, "--model", tiny_bundle, "--mask", tmp_path / "m.tif", "--out", tmp_path / "m.gpkg")
+    assert end.code == 0, end.err
+    assert_polygons_equal_mask(tmp_path / "m.gpkg", tmp_path / "m.tif")
+
+
+def test_simplified_polygons_stay_a_coverage(geoseg, scene, tiny_bundle, tmp_path):
+    plain, simple = tmp_path / "plain.gpkg", tmp_path / "simple.gpkg"
+    assert geoseg("predict", scene, "--model", tiny_bundle, "--out", plain).code == 0
+    assert geoseg("predict", scene, "--model", tiny_bundle, "--out", simple, "--simplify", 60).code == 0
+    before, after = geopandas.read_file(plain), geopandas.read_file(simple)
+    assert shapely.coverage_is_valid(after.geometry.values)
+    assert after.geometry.area.sum() == pytest.approx(before.geometry.area.sum())
+    assert shapely.get_num_coordinates(after.geometry.values).sum() < 0.9 * shapely.get_num_coordinates(
+        before.geometry.values
+    ).sum()
+
+
+def test_overwrite_replaces_everything(geoseg, scene, tiny_bundle, tmp_path):
+    out = tmp_path / "map.gpkg"
+    out.write_text("old")
+    assert geoseg("predict", scene, "--model", tiny_bundle, "--out", out, "--overwrite").code == 0
+    assert len(geopandas.read_file(out)) > 0
+
+
+def test_an_interrupted_run_leaves_nothing(geoseg, scene, tiny_bundle, tmp_path, monkeypatch):
+    def interrupt(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("geoseg.inference.predict.measure", interrupt)
+    assert geoseg("predict", scene, "--model", tiny_bundle, "--mask", tmp_path / "m.tif").code == 130
+    assert not list(tmp_path.iterdir())
+
+
+def test_json_summary(geoseg, scene, tiny_bundle, tmp_path):
+    end = geoseg("predict", scene, "--model", tiny_bundle, "--mask", tmp_path / "m.tif", "--json")
+    summary = json.loads(end.out)
+    codes, _ = read(tmp_path / "m.tif")
+    assert sum(summary["figures"]["area_m2"].values()) == pytest.approx((codes != 255).sum() * 900)
+    assert summary["figures"]["nodata_share"] == pytest.approx((codes == 255).mean())
+    assert {f["subject"] for f in summary["findings"]} >= {"bands", "GSD", "scaling", "values"}
+
+
+# real scenes, with the bundle that ships inside the package
+
+
+def test_zion_southwest(geoseg, shared_data, tmp_path):
+    scene = shared_data / "zion_landsat8" / "zion_southwest.tif"
+    end = geoseg("predict", scene, "--out", tmp_path / "m.gpkg", "--mask", tmp_path / "m.tif")
+    assert end.code == 0, end.err
+    frame, codes, _ = assert_polygons_equal_mask(tmp_path / "m.gpkg", tmp_path / "m.tif")
+    assert frame["area_m2"].sum() == pytest.approx((codes != 255).sum() * 900, rel=1e-6)
+    assert (codes == 5).mean() > 0.5, "this desert is mostly shrubland"
+
+
+def test_landsat7_sample_in_degrees_and_eight_bits(geoseg, landsat7_sample, tmp_path):
+    end = geoseg("predict", landsat7_sample, "--out", tmp_path / "m.gpkg", "--mask", tmp_path / "m.tif")
+    assert end.code == 0, end.err
+    assert "no calibration known" in end.out
+    frame, codes, profile = assert_polygons_equal_mask(tmp_path / "m.gpkg", tmp_path / "m.tif")
+    assert profile["crs"].to_epsg() == 4326
+    water = frame.loc[frame["class"] == "water", "area_m2"].sum() / frame["area_m2"].sum()
+    assert 0.05 < water < 0.6, "the Great Salt Lake is in the picture"
+    with rasterio.open(landsat7_sample) as file:
+        left, bottom, right, top = file.bounds
+    geod = frame.crs.get_geod()
+    whole, _ = geod.geometry_area_perimeter(shapely.box(left, bottom, right, top))
+    assert frame["area_m2"].sum() == pytest.approx(whole * (codes != 255).mean(), rel=0.01)
+
+
+def test_sentinel2_folder_of_mixed_resolution(geoseg, shared_data, tmp_path):
+    folder = shared_data / "rcv_sentinel2" / "crop20200802"
+    end = geoseg("predict", folder, "--mask", tmp_path / "m.tif", "--out", tmp_path / "m.gpkg", "--grid", "scene")
+    assert end.code == 0, end.err
+    _, codes, profile = assert_polygons_equal_mask(tmp_path / "m.gpkg", tmp_path / "m.tif")
+    assert profile["transform"].a == 10
+    assert codes.shape == (651, 651)
+
+
+def test_the_default_bundle_is_small_and_its_tiles_leave_no_seams(geoseg, shared_data, tmp_path):
+    assert default_bundle_path().stat().st_size <= 16 * 2**20
+    scene, mask = shared_data / "zion_landsat8" / "zion_north.tif", tmp_path / "m.tif"
+    assert geoseg("predict", scene, "--mask", mask, "--tile", 256).code == 0
+    codes, _ = read(mask)
+    plan = plan_tiles(*codes.shape[1:], size=256, overlap=64, stride=32)
+    changes = codes[0, :, 1:] != codes[0, :, :-1]
+    seams = np.array(plan.cols.borders[1:-1]) - 1
+    elsewhere = np.delete(changes, seams, axis=1).mean()
+    assert changes[:, seams].mean() == pytest.approx(elsewhere, rel=0.25)

@@ -1,0 +1,66 @@
+"""Small scenes, labels and bundles for tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from affine import Affine
+
+from geoseg.core.bands import Band, BandSet
+from geoseg.core.legend import LandClass, Legend
+
+NORTH_UP = Affine(30, 0, 301905, 0, -30, 4154085)
+LEGEND = Legend(
+    (
+        LandClass(code=1, name="water", colour="#466b9f"),
+        LandClass(code=2, name="developed", colour="#d1393f"),
+        LandClass(code=4, name="forest", colour="#1c6330"),
+    )
+)
+BANDS = BandSet(
+    tuple(
+        Band(name=name, common_name=name, mean=mean, std=std)
+        for name, mean, std in (("blue", 0.1, 0.03), ("green", 0.12, 0.03), ("red", 0.13, 0.05), ("nir", 0.25, 0.08))
+    )
+)
+
+
+def reflectance_dn(height: int, width: int, *, seed: int = 0) -> np.ndarray:
+    """DN of four bands (scale 2e-5, offset -0.1) whose reflectance is distributed as `BANDS` says."""
+    rng = np.random.default_rng(seed)
+    means = np.array([b.mean for b in BANDS])[:, None, None]
+    stds = np.array([b.std for b in BANDS])[:, None, None]
+    coarse = rng.normal(size=(4, -(-height // 8), -(-width // 8)))
+    smooth = np.kron(coarse, np.ones((8, 8)))[:, :height, :width]
+    values = means + stds * (0.8 * smooth + 0.4 * rng.normal(size=(4, height, width)))
+    return np.clip((values + 0.1) / 2e-5, 1, 65534).astype(np.uint16)
+
+
+def write_raster(
+    path: Path,
+    data: np.ndarray,
+    *,
+    names: tuple[str, ...] = (),
+    scale: float | None = None,
+    offset: float = 0.0,
+    nodata: float | None = None,
+    crs: str | None = "EPSG:32612",
+    transform: Affine = NORTH_UP,
+) -> Path:
+    """A GeoTIFF of data (band, row, col)."""
+    profile = {"driver": "GTiff", "count": len(data), "height": data.shape[1], "width": data.shape[2]}
+    with rasterio.open(path, "w", **profile, dtype=data.dtype, crs=crs, transform=transform, nodata=nodata) as out:
+        out.write(data)
+        for i, name in enumerate(names, start=1):
+            out.set_band_description(i, name)
+        if scale is not None:
+            out.scales, out.offsets = [scale] * len(data), [offset] * len(data)
+    return path
+
+
+def write_scene(path: Path, height: int = 96, width: int = 96, *, seed: int = 0, **changes: object) -> Path:
+    """A calibrated four-band scene that fits `BANDS`; `changes` go to `write_raster`."""
+    settings = {"names": BANDS.names, "scale": 2e-5, "offset": -0.1, "nodata": 65535} | changes
+    return write_raster(path, reflectance_dn(height, width, seed=seed), **settings)

@@ -1,0 +1,112 @@
+"""The engine: independent of tiling, nodata costs nothing, failing reads are tried again and then end the run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from factory import BANDS, write_scene
+
+from geoseg.core.tiling import plan_tiles
+from geoseg.errors import InputError
+from geoseg.inference.engine import READ_ATTEMPTS, Job, infer
+from geoseg.io.reader import SceneReader
+from geoseg.io.scene import open_scene
+
+
+class Pointwise:
+    """A model without context: two classes, from the first channel of each pixel alone."""
+
+    name = "pointwise"
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, batch):
+        self.calls += 1
+        first = 1 / (1 + np.exp(-batch[:, :1]))
+        return np.concatenate([first, 1 - first], axis=1).astype(np.float32)
+
+
+def job_of(scene, *, size=64, overlap=16):
+    bands = type(scene.bands)(
+        tuple(replace(b, mean=m.mean, std=m.std) for b, m in zip(scene.bands, BANDS, strict=True))
+    )
+    plan = plan_tiles(*scene.grid.shape, size=size, overlap=overlap, stride=8)
+    return Job(scene=scene, bands=bands, indices=(), classes=2, plan=plan)
+
+
+def run(job, model):
+    probabilities = np.full((2, *job.scene.grid.shape), np.nan, dtype=np.float32)
+    valid = np.zeros(job.scene.grid.shape, dtype=bool)
+    for piece in infer(job, model, lambda *_: None):
+        probabilities[:, *piece.window.slices] = piece.probabilities
+        valid[piece.window.slices] = piece.valid
+    assert np.isfinite(probabilities).all()
+    return probabilities, valid
+
+
+@pytest.fixture
+def scene(tmp_path):
+    return open_scene(write_scene(tmp_path / "scene.tif", 150, 110))
+
+
+@pytest.mark.parametrize(("size", "overlap"), [(64, 0), (64, 16), (40, 33), (256, 64)])
+def test_any_tiling_gives_the_same_probabilities(scene, size, overlap):
+    whole, _ = run(job_of(scene, size=512, overlap=0), Pointwise())
+    tiled, _ = run(job_of(scene, size=size, overlap=overlap), Pointwise())
+    np.testing.assert_allclose(tiled, whole, rtol=0, atol=1e-6)
+
+
+def test_two_runs_are_bit_identical(scene):
+    one, two = (run(job_of(scene), Pointwise())[0] for _ in range(2))
+    np.testing.assert_array_equal(one, two)
+
+
+def test_tiles_without_valid_pixels_are_not_computed(tmp_path):
+    path = write_scene(tmp_path / "scene.tif", 256, 64)
+    import rasterio  # noqa: PLC0415
+
+    with rasterio.open(path, "r+") as out:
+        data = out.read()
+        data[:, :128] = 65535
+        out.write(data)
+    model = Pointwise()
+    job = job_of(open_scene(path), size=64, overlap=0)
+    _, valid = run(job, model)
+    assert len(job.plan) == 4
+    assert model.calls == 2
+    assert not valid[:128].any()
+    assert valid[128:].all()
+
+
+def test_a_read_that_fails_once_is_tried_again(scene, monkeypatch):
+    expected, _ = run(job_of(scene), Pointwise())
+    failures = iter([True] * (READ_ATTEMPTS - 1))
+    original = SceneReader.read
+
+    def flaky(self, window):
+        if next(failures, False):
+            raise InputError("a bad moment")
+        return original(self, window)
+
+    monkeypatch.setattr(SceneReader, "read", flaky)
+    np.testing.assert_array_equal(run(job_of(scene), Pointwise())[0], expected)
+
+
+def test_a_read_that_keeps_failing_ends_the_run(scene, monkeypatch):
+    def broken(self, window):
+        raise InputError("a bad block")
+
+    monkeypatch.setattr(SceneReader, "read", broken)
+    with pytest.raises(InputError, match="a bad block"):
+        run(job_of(scene), Pointwise())
+
+
+def test_progress_counts_every_tile(scene):
+    seen = []
+    job = job_of(scene)
+    for _ in infer(job, Pointwise(), lambda *step: seen.append(step)):
+        pass
+    assert seen == [("infer", n, len(job.plan)) for n in range(1, len(job.plan) + 1)]

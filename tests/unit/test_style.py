@@ -1,0 +1,133 @@
+"""Styles: one legend in many forms, with names that need escaping."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import closing
+from xml.etree import ElementTree as ET
+
+import pyogrio
+import pytest
+import shapely
+from geopandas import GeoDataFrame
+
+from geoseg.core.legend import LandClass, Legend
+from geoseg.io.style import (
+    add_layer_style,
+    attribute_table_xml,
+    classification,
+    palette,
+    raster_qml,
+    vector_qml,
+)
+
+AWKWARD = "Wald & <Wiese> \"dicht\" 'x' 🌲\x07"
+READABLE = AWKWARD.replace("\x07", "\N{REPLACEMENT CHARACTER}")
+LEGEND = Legend(
+    (
+        LandClass(code=1, name="Water", colour="#0A64c8"),
+        LandClass(code=40, name=AWKWARD, colour="#228b22", parent="vegetation"),
+    )
+)
+
+
+@pytest.fixture
+def geopackage(tmp_path):
+    path = tmp_path / "map.gpkg"
+    frame = GeoDataFrame({"code": [1]}, geometry=[shapely.box(0, 0, 1, 1)], crs=32632)
+    pyogrio.write_dataframe(frame, path, layer='land\'s "cover"')
+    pyogrio.write_dataframe(frame, path, layer="other", append=True)
+    return path
+
+
+def parse(xml):
+    return ET.fromstring(xml)  # noqa: S314 - made here
+
+
+def test_palette_has_every_class_and_transparent_nodata():
+    assert palette(LEGEND) == {1: (10, 100, 200, 255), 40: (34, 139, 34, 255), 255: (0, 0, 0, 0)}
+
+
+def test_raster_qml_lists_codes_colours_and_names():
+    root = parse(raster_qml(LEGEND))
+    renderer = root.find("pipe/rasterrenderer")
+    assert renderer.attrib["type"] == "paletted"
+    entries = [(e.get("value"), e.get("color"), e.get("label")) for e in renderer.iterfind("colorPalette/paletteEntry")]
+    assert entries == [("1", "#0a64c8", "Water"), ("40", "#228b22", READABLE)]
+
+
+def test_vector_qml_links_every_category_to_a_fill_of_its_colour():
+    root = parse(vector_qml(LEGEND, attribute='co"de'))
+    renderer = root.find("renderer-v2")
+    assert (renderer.get("type"), renderer.get("attr")) == ("categorizedSymbol", 'co"de')
+    symbols = {symbol.get("name"): symbol for symbol in renderer.iterfind("symbols/symbol")}
+    found = {}
+    for category in renderer.iterfind("categories/category"):
+        symbol = symbols[category.get("symbol")]
+        assert symbol.get("type") == "fill"
+        colour = symbol.find("layer[@class='SimpleFill']/Option/Option[@name='color']").get("value")
+        found[category.get("value"), category.get("label")] = colour
+    assert found == {("1", "Water"): "10,100,200,255", ("40", READABLE): "34,139,34,255"}
+
+
+def test_qml_starts_with_the_document_type_of_qgis():
+    for qml in (raster_qml(LEGEND), vector_qml(LEGEND)):
+        assert qml.startswith("<!DOCTYPE qgis ")
+
+
+def test_attribute_table_has_a_field_definition_for_every_value_of_a_row():
+    table = parse(attribute_table_xml(LEGEND)).find("PAMRasterBand[@band='1']/GDALRasterAttributeTable")
+    names = [field.findtext("Name") for field in table.iterfind("FieldDefn")]
+    rows = [dict(zip(names, (f.text for f in row), strict=True)) for row in table.iterfind("Row")]
+    assert rows[0] == {"Value": "1", "Class": "Water", "Red": "10", "Green": "100", "Blue": "200", "Alpha": "255"}
+    assert rows[1]["Class"] == READABLE
+
+
+def test_classification_follows_the_extension():
+    water, forest = classification(LEGEND)
+    assert water == {
+        "value": 1, "name": "water", "title": "Water", "description": "Water", "color_hint": "0A64C8",
+    }  # fmt: skip
+    assert forest["title"] == AWKWARD
+    assert forest["description"].endswith("(part of vegetation)")
+    for c in (water, forest):
+        assert re.fullmatch(r"[0-9A-Za-z_-]+", c["name"])
+        assert re.fullmatch(r"[0-9A-F]{6}", c["color_hint"])
+
+
+def test_classification_names_stay_unique_and_never_empty():
+    names = ("a b", "a-b", "🌊", "🌲")
+    legend = Legend(tuple(LandClass(code=i, name=name, colour="#000000") for i, name in enumerate(names)))
+    assert [c["name"] for c in classification(legend)] == ["a-b-0", "a-b-1", "class-2", "class-3"]
+
+
+def test_layer_style_is_the_default_of_its_layer_alone(geopackage):
+    layer, qml = 'land\'s "cover"', vector_qml(LEGEND)
+    add_layer_style(geopackage, layer, qml)
+    add_layer_style(geopackage, "other", "<qgis/>")
+    with closing(sqlite3.connect(geopackage)) as database:
+        rows = database.execute(
+            "SELECT f_table_name, f_geometry_column, styleName, styleQML, useAsDefault, update_time FROM layer_styles"
+        ).fetchall()
+        kind = database.execute("SELECT data_type FROM gpkg_contents WHERE table_name = 'layer_styles'").fetchall()
+        health = database.execute("PRAGMA integrity_check").fetchone()
+    assert [row[:5] for row in rows] == [(layer, "geom", layer, qml, 1), ("other", "geom", "other", "<qgis/>", 1)]
+    assert all(row[5] for row in rows)
+    assert kind == [("attributes",)]
+    assert health == ("ok",)
+
+
+def test_a_second_style_replaces_the_default(geopackage):
+    for qml in ("<old/>", "<new/>"):
+        add_layer_style(geopackage, "other", qml)
+    assert pyogrio.read_dataframe(geopackage, layer="layer_styles")["styleQML"].tolist() == ["<new/>"]
+
+
+def test_gdal_reads_the_style_as_a_table_and_the_layers_as_before(geopackage):
+    add_layer_style(geopackage, "other", vector_qml(LEGEND))
+    kinds = {str(name): geometry for name, geometry in pyogrio.list_layers(geopackage)}
+    assert kinds == {'land\'s "cover"': "Polygon", "other": "Polygon", "layer_styles": None}
+    styles = pyogrio.read_dataframe(geopackage, layer="layer_styles")
+    assert styles["useAsDefault"].tolist() == [True]
+    assert parse(styles["styleQML"][0]).tag == "qgis"

@@ -1,0 +1,300 @@
+"""Vector files: each is what its suffix says, holds what was given, and appears whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+
+import geopandas
+import numpy as np
+import pyarrow as pa
+import pyogrio
+import pytest
+import shapely
+from geopandas import GeoDataFrame
+from geopandas.testing import assert_geoseries_equal
+from pyarrow import parquet
+from pyproj import CRS
+
+from geoseg.core.legend import LandClass, Legend
+from geoseg.core.provenance import Provenance
+from geoseg.errors import InputError, MissingFileError, OutputError
+from geoseg.io.vector import PROVENANCE_KEY, VECTOR_SUFFIXES, VectorLayer, read_polygons, write_polygons
+
+UTM = CRS.from_epsg(32633)
+LEGEND = Legend((LandClass(code=1, name="Wässer & 'Sumpf'", colour="#0000ff"),))
+FIELDS = pa.schema([("id", pa.int64()), ("code", pa.int32()), ("class", pa.string()), ("share", pa.float32())])
+PROVENANCE = Provenance(versions={"geoseg": "0.1.0"}, inputs={'a "b".tif': "ab12"}, command="geoseg predict 'ä'")
+LAYER = VectorLayer(name="land", crs=UTM, fields=FIELDS, legend=LEGEND, provenance=PROVENANCE)
+BOXES = np.array([shapely.box(500000 + 10 * i, 5000000, 500010 + 10 * i, 5000020) for i in range(5)], dtype=object)
+
+
+def batches(layer=LAYER, size=2):
+    for start in range(0, len(BOXES), size):
+        ids = np.arange(start, min(start + size, len(BOXES)))
+        columns = {"id": ids + 1, "code": np.ones(len(ids)), "class": ["Wässer & 'Sumpf'"] * len(ids)}
+        columns["share"] = pa.array((ids / 8).astype(np.float32), mask=ids == 3)
+        yield layer.batch(BOXES[ids], columns)
+
+
+def broken():
+    yield from batches(size=4)
+    raise InputError("the strips end too early")
+
+
+def read(path):
+    """All polygons; by name of the layer, as a GeoPackage has the table of styles, too."""
+    return geopandas.read_parquet(path) if path.suffix == ".parquet" else geopandas.read_file(path, layer="land")
+
+
+@pytest.mark.parametrize("suffix", VECTOR_SUFFIXES)
+def test_every_format_is_read_back_equal(tmp_path, suffix):
+    out = tmp_path / f"map{suffix}"
+    notes = write_polygons(batches(), out, layer=LAYER)
+    frame = read(out).sort_values("id", ignore_index=True)  # FlatGeobuf sorts by place
+    assert [*frame.columns] == [*FIELDS.names, "geometry"]
+    assert frame["id"].tolist() == [1, 2, 3, 4, 5]
+    assert frame["class"].tolist() == ["Wässer & 'Sumpf'"] * 5
+    assert frame["share"].isna().tolist() == [False, False, False, True, False]
+    assert frame["share"].dropna().tolist() == [0, 0.125, 0.25, 0.5]
+    assert set(frame.geom_type) == {"Polygon"}
+    if suffix == ".geojson":
+        assert "EPSG:4326" in notes[0]
+        assert frame.crs == CRS.from_epsg(4326)
+        back = frame.geometry.to_crs(UTM)
+        assert shapely.hausdorff_distance(np.asarray(back.normalize()), shapely.normalize(BOXES)).max() < 0.005
+    else:
+        assert notes == ()
+        assert frame.crs == UTM
+        assert_geoseries_equal(frame.geometry.normalize(), geopandas.GeoSeries(BOXES, crs=UTM).normalize())
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "magic"), [(".gpkg", b"SQLite format 3\0"), (".fgb", b"fgb\x03fgb"), (".parquet", b"PAR1")]
+)
+def test_the_file_is_the_format_of_its_suffix(tmp_path, suffix, magic):
+    out = tmp_path / f"map{suffix}"
+    write_polygons(batches(), out, layer=LAYER)
+    assert out.read_bytes().startswith(magic)
+
+
+def test_geojson_is_json_without_a_crs_and_with_geographic_numbers(tmp_path):
+    out = tmp_path / "map.geojson"
+    write_polygons(batches(), out, layer=LAYER)
+    document = json.loads(out.read_text(encoding="utf-8"))
+    assert document["type"] == "FeatureCollection"
+    assert "crs" not in document
+    ring = shapely.Polygon(document["features"][0]["geometry"]["coordinates"][0])
+    assert ring.exterior.is_ccw
+    assert 14.9 < ring.centroid.x < 15.1
+
+
+def test_geojson_of_geographic_polygons_needs_no_note(tmp_path):
+    layer = VectorLayer(name="land", crs=CRS.from_epsg(4326), fields=pa.schema([("id", pa.int64())]))
+    batch = layer.batch(np.array([shapely.box(8, 49, 8.5, 50)], dtype=object), {"id": [1]})
+    assert write_polygons([batch], tmp_path / "map.geojson", layer=layer) == ()
+    assert read(tmp_path / "map.geojson").geometry[0].bounds == (8, 49, 8.5, 50)
+
+
+@pytest.mark.parametrize("suffix", VECTOR_SUFFIXES)
+def test_no_polygons_make_a_valid_file(tmp_path, suffix):
+    out = tmp_path / f"map{suffix}"
+    write_polygons([], out, layer=LAYER)
+    frame = read(out)
+    assert len(frame) == 0
+    if suffix != ".geojson":  # has no schema
+        assert [*frame.columns] == [*FIELDS.names, "geometry"]
+        assert frame.crs == UTM
+
+
+@pytest.mark.parametrize("suffix", VECTOR_SUFFIXES)
+def test_provenance_is_in_the_file(tmp_path, suffix):
+    out = tmp_path / f"map{suffix}"
+    write_polygons(batches(), out, layer=LAYER)
+    if suffix == ".parquet":
+        text = parquet.read_metadata(out).metadata[PROVENANCE_KEY.encode()].decode()
+    else:
+        metadata = pyogrio.read_info(out, layer="land")["layer_metadata"]
+        text = metadata[PROVENANCE_KEY if suffix == ".gpkg" else "DESCRIPTION"]
+    assert json.loads(text) == PROVENANCE.to_dict()
+
+
+@pytest.mark.parametrize("suffix", VECTOR_SUFFIXES)
+def test_legend_and_provenance_may_be_missing(tmp_path, suffix):
+    layer = VectorLayer(name="land", crs=UTM, fields=FIELDS)
+    out = tmp_path / f"map{suffix}"
+    write_polygons(batches(layer), out, layer=layer)
+    assert len(read(out)) == 5
+
+
+def test_geopackage_carries_its_style(tmp_path):
+    out = tmp_path / "map.gpkg"
+    write_polygons(batches(), out, layer=LAYER)
+    with closing(sqlite3.connect(out)) as database:
+        name, column, qml = database.execute(
+            "SELECT f_table_name, f_geometry_column, styleQML FROM layer_styles WHERE useAsDefault"
+        ).fetchone()
+    assert (name, column) == ("land", "geom")
+    assert "0,0,255,255" in qml
+
+
+def test_geoparquet_metadata_follow_the_specification(tmp_path):
+    out = tmp_path / "map.parquet"
+    write_polygons(batches(), out, layer=LAYER)
+    geo = json.loads(parquet.read_metadata(out).metadata[b"geo"])
+    assert (geo["version"], geo["primary_column"]) == ("1.1.0", "geometry")
+    column = geo["columns"]["geometry"]
+    assert column["encoding"] == "WKB"
+    assert column["geometry_types"] == ["Polygon"]
+    assert column["bbox"] == [500000, 5000000, 500050, 5000020]
+    assert CRS.from_json_dict(column["crs"]) == UTM
+    assert parquet.ParquetFile(out).num_row_groups == 3  # a batch each
+    assert out.read_bytes().endswith(b"PAR1")
+
+
+@pytest.mark.parametrize("suffix", VECTOR_SUFFIXES)
+def test_a_failure_leaves_what_was_there_and_nothing_else(tmp_path, suffix):
+    out = tmp_path / f"map{suffix}"
+    out.write_text("older")
+    with pytest.raises(InputError, match="the strips end too early"):
+        write_polygons(broken(), out, layer=LAYER)
+    assert out.read_text() == "older"
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]
+
+
+@pytest.mark.parametrize("suffix", VECTOR_SUFFIXES)
+def test_a_bug_while_making_batches_is_not_hidden(tmp_path, suffix):
+    def bug():
+        yield from batches()
+        msg = "a bug"
+        raise ZeroDivisionError(msg)
+
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        write_polygons(bug(), tmp_path / f"map{suffix}", layer=LAYER)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", VECTOR_SUFFIXES)
+def test_polygons_that_cannot_be_written_are_an_output_error(tmp_path, suffix):
+    """GDAL stops in the middle, while batches are still to come."""
+    first, *others = batches()
+    junk = pa.array([b"junk"] * first.num_rows, type=pa.binary())
+    bad = first.set_column(len(FIELDS), LAYER.schema.field("geometry"), junk)
+    with pytest.raises(OutputError, match="cannot write polygons"):
+        write_polygons([bad, *others], tmp_path / f"map{suffix}", layer=LAYER)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_older_file_is_replaced(tmp_path):
+    out = tmp_path / "map.gpkg"
+    write_polygons([], out, layer=LAYER)
+    write_polygons(batches(), out, layer=LAYER)
+    assert len(read(out)) == 5
+
+
+def test_an_unknown_suffix_is_refused_with_the_known_ones(tmp_path):
+    with pytest.raises(OutputError, match=r"'\.shp'.*\.gpkg, \.fgb, \.parquet, \.geojson"):
+        write_polygons(batches(), tmp_path / "map.shp", layer=LAYER)
+
+
+def test_a_missing_folder_is_an_output_error(tmp_path):
+    with pytest.raises(OutputError, match="cannot write polygons"):
+        write_polygons(batches(), tmp_path / "nowhere" / "map.gpkg", layer=LAYER)
+
+
+@pytest.fixture
+def labels():
+    return GeoDataFrame({"class": ["a", "b"], "n": [1, 2]}, geometry=list(BOXES[:2]), crs=UTM)
+
+
+@pytest.mark.parametrize("name", ["l.gpkg", "l.shp", "l.geojson", "l.fgb", "l.parquet"])
+def test_label_polygons_are_read_in_the_crs_asked_for(tmp_path, labels, name):
+    path = tmp_path / name
+    if name.endswith("parquet"):
+        labels.to_parquet(path)
+    else:
+        labels.to_file(path, engine="pyogrio")
+    frame = read_polygons(path, column="class", crs=CRS.from_epsg(32632))
+    assert frame.crs == CRS.from_epsg(32632)
+    assert sorted(frame["class"]) == ["a", "b"]
+    areas = frame.to_crs(UTM).area.to_numpy()
+    np.testing.assert_allclose(areas, 200, rtol=1e-3)
+
+
+def test_our_own_map_can_be_read_as_labels(tmp_path):
+    out = tmp_path / "map.gpkg"
+    write_polygons(batches(), out, layer=LAYER)  # with layer_styles as a second table
+    assert len(read_polygons(out, column="class", crs=UTM)) == 5
+
+
+def test_the_layer_with_the_column_is_read(tmp_path, labels):
+    path = tmp_path / "l.gpkg"
+    labels.drop(columns="class").to_file(path, layer="one", engine="pyogrio")
+    labels.to_file(path, layer="two", engine="pyogrio", mode="a")
+    assert len(read_polygons(path, column="class", crs=UTM)) == 2
+    with pytest.raises(InputError, match="one, two all have"):
+        read_polygons(path, column="n", crs=UTM)
+
+
+def test_rows_without_a_geometry_are_left_out(tmp_path, labels):
+    labels.loc[0, "geometry"] = None
+    labels.to_file(tmp_path / "l.gpkg", engine="pyogrio")
+    assert read_polygons(tmp_path / "l.gpkg", column="class", crs=UTM)["class"].tolist() == ["b"]
+
+
+def test_a_missing_label_file_is_named(tmp_path):
+    with pytest.raises(MissingFileError, match=r"none\.gpkg"):
+        read_polygons(tmp_path / "none.gpkg", column="class", crs=UTM)
+
+
+def test_label_files_that_cannot_be_used_are_refused(tmp_path, labels):
+    def refused(frame, problem, column="class", name="l.gpkg"):
+        path = tmp_path / name
+        path.unlink(missing_ok=True)
+        frame.to_file(path, engine="pyogrio")
+        with pytest.raises(InputError, match=problem):
+            read_polygons(path, column=column, crs=UTM)
+
+    refused(labels, "'klass'; it has class, n", column="klass")
+    refused(labels.iloc[:0], "no polygons")
+    refused(labels.set_geometry(labels.centroid), "of type Point")
+    with pytest.warns(UserWarning, match="'crs' was not provided"):
+        refused(labels.set_crs(None, allow_override=True), "no CRS", name="l.fgb")
+
+
+@pytest.mark.parametrize("name", ["l.gpkg", "l.parquet", "l.txt"])
+def test_a_file_that_is_no_vector_file_is_refused(tmp_path, name):
+    (tmp_path / name).write_text("hello")
+    with pytest.raises(InputError, match="cannot be read as a vector file"):
+        read_polygons(tmp_path / name, column="class", crs=UTM)
+
+
+def test_a_table_without_geometries_is_refused(tmp_path):
+    (tmp_path / "l.csv").write_text("class,n\na,1\n")
+    with pytest.raises(InputError, match="no layer with geometries"):
+        read_polygons(tmp_path / "l.csv", column="class", crs=UTM)
+    parquet.write_table(pa.table({"class": ["a"]}), tmp_path / "l.parquet")
+    with pytest.raises(InputError, match="cannot be read as a vector file"):
+        read_polygons(tmp_path / "l.parquet", column="class", crs=UTM)
+
+
+def test_polygons_that_a_crs_cannot_hold_are_refused(tmp_path):
+    boxes = [shapely.box(175, 0, 176, 1), shapely.box(5, 0, 6, 1)]
+    GeoDataFrame({"class": ["a", "b"]}, geometry=boxes, crs=4326).to_file(tmp_path / "l.gpkg", engine="pyogrio")
+    with pytest.raises(InputError, match="do not exist in the CRS"):
+        read_polygons(tmp_path / "l.gpkg", column="class", crs=CRS.from_dict({"proj": "ortho", "lon_0": 180}))
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "count"),
+    [
+        ("rcv_sentinel2/train_polys7.shp", "class", 45),
+        ("newbrunswick_aerial/BakerLake_2017_clipped.gpkg", "Niveau_1", 43),
+    ],
+)
+def test_real_labels_are_read(shared_data, name, column, count):
+    frame = read_polygons(shared_data / name, column=column, crs=CRS.from_epsg(4326))
+    assert len(frame) == count
+    assert frame[column].notna().all()
