@@ -47,7 +47,9 @@ def parse_bands(text: str | None) -> dict[str, int] | None:
         return None
     pairs = [part.partition("=") for part in text.split(",")]
     if not all(name.strip() and number.strip().isdigit() for name, _, number in pairs):
-        raise typer.BadParameter(f"expected NAME=NUMBER,..., as in blue=1,green=2; found {text!r}", param_hint="--bands")
+        raise typer.BadParameter(
+            f"expected NAME=NUMBER,..., as in blue=1,green=2; found {text!r}", param_hint="--bands"
+        )
     return {name.strip(): int(number) for name, _, number in pairs}
 
 

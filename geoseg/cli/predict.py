@@ -94,7 +94,9 @@ def _print_summary(summary: Summary) -> None:
     figures = summary.figures
     print_findings(summary.findings, err=False)
     height, width = summary.shape
-    typer.echo(f"{height} x {width} px at {summary.gsd_m[0]:.4g} m; {summary.runtime}; nodata {figures.nodata_share:.1%}")
+    typer.echo(
+        f"{height} x {width} px at {summary.gsd_m[0]:.4g} m; {summary.runtime}; nodata {figures.nodata_share:.1%}"
+    )
     print_areas(figures.area_m2)
     if figures.confidence is None:
         typer.echo("the scene holds no valid pixel: the results are empty")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +46,7 @@ class ChipOptions:
     size: int = 128
     per_epoch: int = 800
     class_share: float = 0.5
-    jitter: Jitter = Jitter()
+    jitter: Jitter = field(default_factory=Jitter)
 
 
 class TrainingChips(Dataset[Chip]):

@@ -48,7 +48,7 @@ class Ground:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpatialSplit:
-    """Which fold each block belongs to; `folds[i]` indexes `FOLDS` for `blocks[i]`. Folds are disjoint by construction."""
+    """Which fold each block belongs to: `folds[i]` indexes `FOLDS` for `blocks[i]`, so folds are disjoint."""
 
     ground: Ground
     blocks: tuple[Block, ...]
@@ -83,7 +83,8 @@ class SpatialSplit:
             np.clip(np.floor(values / self.ground.block_m) - first + 1, 0, size - 1).astype(np.int64)
             for values, first, size in zip((y, x), origin, table.shape, strict=True)
         ]
-        return table[tuple(cells)]
+        folds: NDArray[np.uint8] = table[tuple(cells)]
+        return folds
 
 
 def count_blocks(
@@ -149,6 +150,4 @@ def split_blocks(
         chosen = int(np.argmax(need))
         have[chosen] += parts[i]
         folds[i] = wanted[chosen]
-    return SpatialSplit(
-        ground=ground, blocks=tuple(blocks), folds=tuple(folds.tolist()), buffer_m=buffer_m, seed=seed
-    )
+    return SpatialSplit(ground=ground, blocks=tuple(blocks), folds=tuple(folds.tolist()), buffer_m=buffer_m, seed=seed)

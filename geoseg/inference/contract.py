@@ -98,7 +98,7 @@ def fit_bands(scene: Scene, spec: ModelSpec) -> tuple[Scene, Finding]:
     if missing:
         text = (
             f"found {_describe(scene.bands)}; the model needs {', '.join(spec.bands.names)} and has no match for "
-            f"{', '.join(missing)}; say which band is which: --bands {','.join(f'{name}=N' for name in spec.bands.names)}"
+            f"{', '.join(missing)}; say which is which: --bands {','.join(f'{name}=N' for name in spec.bands.names)}"
         )
         return scene, Finding("bands", Verdict.REFUSED, text)
     notes = f" ({'; '.join(scene.notes)})" if scene.notes else ""
@@ -145,14 +145,14 @@ def _fit_nodata(scene: Scene, preview: Raster) -> tuple[Scene, Raster, Finding]:
         return scene, preview, Finding("nodata", Verdict.FITS, f"none declared; {preview.valid.mean():.1%} valid")
     share = black.mean()
     text = f"none declared; pixels that are 0 in every band ({share:.1%}) are taken as nodata"
-    return scene.with_black_as_nodata(), replace(preview, valid=preview.valid & ~black), Finding(
-        "nodata", Verdict.FIXED, text
+    return (
+        scene.with_black_as_nodata(),
+        replace(preview, valid=preview.valid & ~black),
+        Finding("nodata", Verdict.FIXED, text),
     )
 
 
-def _fit_scaling(
-    scene: Scene, spec: ModelSpec, preview: Raster, options: CheckOptions
-) -> tuple[BandSet, Finding]:
+def _fit_scaling(scene: Scene, spec: ModelSpec, preview: Raster, options: CheckOptions) -> tuple[BandSet, Finding]:
     """The bands that turn this scene's DN into this model's input."""
     uncalibrated = [band.name for band in scene.bands if band.scale is None]
     if uncalibrated and scene.dtype.kind == "f" and _looks_like_reflectance(preview):
@@ -178,7 +178,8 @@ def _merge(own: Band, model: Band) -> Band:
 
 def _looks_like_reflectance(preview: Raster) -> bool:
     values = preview.data[:, preview.valid]
-    return values.size > 0 and -0.5 < np.percentile(values, 1) and np.percentile(values, 99) < 2
+    low, high = np.percentile(values, [1, 99]) if values.size else (np.nan, np.nan)
+    return bool(low > -0.5 and high < 2)
 
 
 def _standardised(bands: BandSet, preview: Raster) -> BandSet:

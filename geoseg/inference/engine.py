@@ -15,7 +15,7 @@ from geoseg.core.tiling import TilePlan
 from geoseg.errors import InputError
 from geoseg.inference.blend import Blender
 from geoseg.io.scene import Scene, SceneReader
-from geoseg.models.runtime import Runtime
+from geoseg.models.runtime.protocol import Runtime
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of the stage, the steps done and all steps."""
@@ -80,4 +80,5 @@ def _probabilities(raster: Raster, job: Job, runtime: Runtime) -> NDArray[np.flo
     if not raster.valid.any():
         return np.zeros((job.classes, *raster.valid.shape), dtype=np.float32)
     channels = job.bands.normalise(raster.data, raster.valid, job.indices)
-    return runtime(channels[None])[0]
+    probabilities: NDArray[np.float32] = runtime(channels[None])[0]
+    return probabilities

@@ -7,12 +7,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.core.grid import Grid, Window
 from geoseg.core.legend import UNLABELLED, Legend
+from geoseg.core.raster import Raster
 from geoseg.inference.engine import Piece, Progress
 from geoseg.io.raster import RasterSpec, RasterWriter, read_strips, write_cog
 from geoseg.io.scene import Scene, open_scene
@@ -55,18 +57,25 @@ class MapWriter:
         self._legend = legend
         self._stack = ExitStack()
 
-    def __enter__(self) -> MapWriter:
-        files, names = self._files, tuple(c.name for c in self._legend)
-        working = {"dtype": "uint16", "nodata": WORKING_STEPS + 1, "scale": 1 / WORKING_STEPS}
+    def __enter__(self) -> Self:
+        files = self._files
         codes = RasterSpec(grid=files.grid, dtype="uint8", band_names=("class",), nodata=UNLABELLED)
-        confidence = RasterSpec(grid=files.grid, band_names=("confidence",), **working)
         self._codes = self._stack.enter_context(RasterWriter(files.codes, codes))
-        self._confidence = self._stack.enter_context(RasterWriter(files.confidence, confidence))
+        self._confidence = self._stack.enter_context(RasterWriter(files.confidence, self._working("confidence")))
         self._probabilities = None
         if files.probabilities is not None:
-            probabilities = RasterSpec(grid=files.grid, band_names=names, **working)
-            self._probabilities = self._stack.enter_context(RasterWriter(files.probabilities, probabilities))
+            names = (c.name for c in self._legend)
+            self._probabilities = self._stack.enter_context(RasterWriter(files.probabilities, self._working(*names)))
         return self
+
+    def _working(self, *names: str) -> RasterSpec:
+        return RasterSpec(
+            grid=self._files.grid,
+            dtype="uint16",
+            band_names=names,
+            nodata=WORKING_STEPS + 1,
+            scale=1 / WORKING_STEPS,
+        )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -98,7 +107,7 @@ def regrid(files: MapFiles, scene: Scene, legend: Legend, folder: Path, progress
         for done, window in enumerate(windows, start=1):
             part = probabilities.read(window)
             valid = part.valid & truth.read(window).valid
-            writer.write(Piece(window=window, probabilities=part.data / np.float32(WORKING_STEPS), valid=valid))
+            writer.write(Piece(window=window, probabilities=_probabilities(part), valid=valid))
             progress("regrid", done, len(windows))
     return out
 
@@ -137,17 +146,21 @@ def write_probabilities(files: MapFiles, legend: Legend, out: Path, tags: Mappin
     with open_scene(files.probabilities).reader() as reader, RasterWriter(final, spec) as writer:
         for window in _blocks(files.grid, REGRID_BLOCK):
             part = reader.read(window)
-            writer.write(window, _quantise(part.data / np.float32(WORKING_STEPS), part.valid, FINAL_STEPS))
+            writer.write(window, _quantise(_probabilities(part), part.valid, FINAL_STEPS))
     write_cog(final, out, spec)
 
 
 def map_strips(files: MapFiles, rows: int = 512) -> Iterator[tuple[Window, NDArray[np.uint8], NDArray[np.float32]]]:
-    """Full-width strips from top to bottom: window, class codes (row, col) and their probability (row, col), NaN = nodata."""
+    """Full-width strips from top to bottom: window, class codes (row, col) and their probability, NaN = nodata."""
     codes, confidence = read_strips(files.codes, rows), read_strips(files.confidence, rows)
     for (window, code), (_, steps) in zip(codes, confidence, strict=True):
         probability = steps.astype(np.float32) / np.float32(WORKING_STEPS)
         probability[code == UNLABELLED] = np.nan
         yield window, code, probability
+
+
+def _probabilities(working: Raster) -> NDArray[np.float32]:
+    return working.data.astype(np.float32) / np.float32(WORKING_STEPS)
 
 
 def _quantise(probabilities: NDArray[np.float32], valid: NDArray[np.bool_], steps: int) -> NDArray[np.unsignedinteger]:

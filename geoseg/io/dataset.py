@@ -27,13 +27,20 @@ _NO_LOCAL_FILE = re.compile(r"^(/vsi|[A-Za-z][A-Za-z0-9+.-]+:)")  # /vsizip/...,
 
 
 def gdal_env() -> rasterio.Env:
-    """A context in which GDAL reports errors to rasterio instead of stderr, and caches at most 128 MiB of blocks."""
+    """A context in which GDAL reports errors to rasterio instead of stderr, and caches at most 128 MiB of blocks.
+
+    Contexts of one thread must end in the reverse order, so one may never span a `yield` of a generator.
+    """
     return rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES)
 
 
 @contextmanager
-def open_raster(path: str | Path) -> Iterator[Dataset]:
+def open_raster(path: str | Path, *, georeferenced: bool = False) -> Iterator[Dataset]:
     """Open a raster file for reading as a `rasterio.DatasetReader`, closed at the end of the block.
+
+    Args:
+        path: a file, or one of GDAL's own names such as /vsizip/... .
+        georeferenced: known to be; then no Python warning is filtered, which threads must not do at the same time.
 
     Raises:
         MissingFileError: if no such file is there.
@@ -42,19 +49,26 @@ def open_raster(path: str | Path) -> Iterator[Dataset]:
     text = str(path)
     if not _NO_LOCAL_FILE.match(text):
         _check_file(Path(path))
-    with gdal_env():
-        try:
+    try:
+        if georeferenced:
+            dataset = _connect(text)
+        else:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)  # `grid_of` says so as an error
-                dataset = rasterio.open(text, sharing=False)
-        except RasterioError as error:
-            msg = f"{text}: GDAL cannot read this as a raster ({first_line(error)}); give a GeoTIFF or another raster"
-            raise InputError(msg) from error
-        with dataset:
-            if dataset.count == 0:
-                hint = f"; give one of its parts: {', '.join(dataset.subdatasets)}" if dataset.subdatasets else ""
-                raise InputError(f"{text}: found no raster band, needed at least one{hint}")
-            yield dataset
+                dataset = _connect(text)
+    except RasterioError as error:
+        msg = f"{text}: GDAL cannot read this as a raster ({first_line(error)}); give a GeoTIFF or another raster"
+        raise InputError(msg) from error
+    with dataset:
+        if dataset.count == 0:
+            hint = f"; give one of its parts: {', '.join(dataset.subdatasets)}" if dataset.subdatasets else ""
+            raise InputError(f"{text}: found no raster band, needed at least one{hint}")
+        yield dataset
+
+
+def _connect(path: str) -> Dataset:
+    with gdal_env():
+        return rasterio.open(path, sharing=False)
 
 
 def _check_file(path: Path) -> None:
@@ -97,7 +111,8 @@ def to_gdal(window: Window) -> GdalWindow:
 def reading(path: str, window: Window) -> Iterator[None]:
     """Turn GDAL's errors on reading this window into one InputError."""
     try:
-        yield
+        with gdal_env():
+            yield
     except (RasterioError, OSError) as error:
         rows, cols = f"{window.row} to {window.row_end - 1}", f"{window.col} to {window.col_end - 1}"
         msg = (

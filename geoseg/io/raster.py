@@ -60,27 +60,18 @@ class RasterWriter:
         self._path = Path(path)
         self._spec = spec
         self._dataset: Dataset = None
-        self._env = gdal_env()
 
     def __enter__(self) -> Self:
-        self._env.__enter__()
-        try:
-            with _writing(self._path):
-                self._dataset = rasterio.open(self._path, "w", **_profile(self._spec))
-                _describe(self._dataset, self._spec)
-        except OutputError:
-            self._env.__exit__()
-            raise
+        with _writing(self._path):
+            self._dataset = rasterio.open(self._path, "w", **_profile(self._spec))
+            _describe(self._dataset, self._spec)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            with _writing(self._path):
-                self._dataset.close()
-        finally:
-            self._env.__exit__()
+        with _writing(self._path):
+            self._dataset.close()
 
     def write(self, window: Window, data: NDArray[Any]) -> None:
         """Write (band, row, col), or (row, col) of a single band, to a window inside of the grid.
@@ -114,7 +105,7 @@ def write_cog(working: str | Path, out: str | Path, spec: RasterSpec) -> None:
     out = Path(out)
     with open_raster(working) as dataset:
         source = Path(dataset.name).absolute()
-    with folder_beside(out) as folder, gdal_env(), _writing(out):
+    with folder_beside(out) as folder, _writing(out):
         layer, copy = folder / "layer.vrt", folder / out.name
         rasterio.shutil.copy(source, layer, driver="VRT")
         with rasterio.open(layer, "r+") as dataset:
@@ -264,7 +255,8 @@ def _publish(copy: Path, out: Path) -> None:
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
     try:
-        yield
+        with gdal_env():
+            yield
     except (RasterioError, OSError) as error:
         if isinstance(error, OutputError):
             raise

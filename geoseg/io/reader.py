@@ -18,7 +18,7 @@ from geoseg.core.bands import BandSet
 from geoseg.core.grid import Grid, Window
 from geoseg.core.raster import Raster
 from geoseg.errors import InputError
-from geoseg.io.dataset import Dataset, open_raster, reading, to_gdal
+from geoseg.io.dataset import Dataset, gdal_env, open_raster, reading, to_gdal
 
 _SAME_PIXEL = 0.01  # grids that agree within this many pixels are one grid
 _AVERAGE_FROM = 1.5  # target pixels this many times larger than the source's are averages
@@ -88,7 +88,9 @@ def open_reader(plan: ReadPlan) -> Iterator[SceneReader]:
     with ExitStack() as stack:
         order = sorted(range(len(plan.sources)), key=lambda i: (key(i)[0], str(key(i)[1]), i))
         groups = [tuple(positions) for _, positions in itertools.groupby(order, key=key)]
-        yield SceneReader(plan, tuple(_open_file(plan, positions, stack) for positions in groups))
+        with gdal_env():
+            files = tuple(_open_file(plan, positions, stack) for positions in groups)
+        yield SceneReader(plan, files)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +152,7 @@ class _File:
 
 def _open_file(plan: ReadPlan, positions: tuple[int, ...], stack: ExitStack) -> _File:
     source = plan.sources[positions[0]]
-    dataset = stack.enter_context(open_raster(source.path))
+    dataset = stack.enter_context(open_raster(source.path, georeferenced=True))
     indexes = tuple(plan.sources[i].index for i in positions)
     file = _File(
         path=source.path,
@@ -216,7 +218,7 @@ def _refuse_alpha_as_data(file: _File) -> None:
 @contextmanager
 def _mask_view(path: str, options: dict[str, Any]) -> Iterator[Dataset]:
     """The mask band of a file on another grid: GDAL forgets it where a nodata value is there too."""
-    with open_raster(f"vrt://{path}?bands=mask") as mask, WarpedVRT(mask, **options) as view:
+    with open_raster(f"vrt://{path}?bands=mask", georeferenced=True) as mask, WarpedVRT(mask, **options) as view:
         yield view
 
 
@@ -258,7 +260,7 @@ def pixel_offset(source: Grid, target: Grid) -> tuple[int, int] | None:
     """Row and column of the source's origin on the target where both share all pixel borders, else None."""
     if source.crs != target.crs:
         return None
-    to_target = ~target.transform * source.transform
+    to_target = ~target.transform @ source.transform
     col, row = to_target.c, to_target.f
     if max(abs(col - round(col)), abs(row - round(row))) > _SAME_PIXEL:
         return None
@@ -272,7 +274,7 @@ def same_ground(source: Grid, target: Grid) -> bool:
     """True where both grids have the same four corners, whatever their numbers of pixels."""
     if source.crs != target.crs:
         return False
-    to_source = ~source.transform * target.transform
+    to_source = ~source.transform @ target.transform
     height, width = target.shape
     for (col, row), (x, y) in zip(
         ((0, 0), (width, 0), (0, height)), ((0, 0), (source.width, 0), (0, source.height)), strict=True

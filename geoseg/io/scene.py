@@ -91,7 +91,7 @@ class Scene:
         rows, cols = (min(length, max_size) for length in self.grid.shape)
         shrink = max(self.grid.height / rows, self.grid.width / cols)
         rows, cols = max(1, round(self.grid.height / shrink)), max(1, round(self.grid.width / shrink))
-        transform = self.grid.transform * self.grid.transform.scale(self.grid.width / cols, self.grid.height / rows)
+        transform = self.grid.transform @ self.grid.transform.scale(self.grid.width / cols, self.grid.height / rows)
         grid = replace(self.grid, transform=transform, height=rows, width=cols)
         plan = replace(self._plan(), grid=grid, resampling=Resampling.nearest, decimate=True)
         with open_reader(plan) as reader:

@@ -73,7 +73,7 @@ class SynthOptions:
     overwrite: bool = False
 
 
-def synthesise(path: str | Path, *, options: SynthOptions = SynthOptions()) -> None:  # noqa: B008
+def synthesise(path: str | Path, *, options: SynthOptions = SynthOptions()) -> None:
     """Write a synthetic scene, and its truth where `options.truth` asks for it, as Cloud Optimized GeoTIFFs.
 
     The scene has the bands blue, green, red, nir (and swir16, swir22) as uint16 DN with GDAL scale 2e-5 and offset
@@ -169,7 +169,8 @@ class _Place:
         upper, lower = nodes[row - first_row], nodes[row - first_row + 1]
         strips = upper + (lower - upper) * down[:, None]
         left, right = strips[:, col - first_col], strips[:, col - first_col + 1]
-        return left + (right - left) * along[None, :]
+        values: Field = left + (right - left) * along[None, :]
+        return values
 
     def fractal(self, layer: int, *, spacing: int, octaves: int) -> Field:
         """Octaves of value noise, each at half the spacing and 0.55 of the strength; spread out around 0.5."""
@@ -200,13 +201,15 @@ class _Cells:
         numbers = _uniform(
             np.arange(row[0], row[-1] + 1), np.arange(col[0], col[-1] + 1), self.place.seed, layer * 101 + self.spacing
         )
-        return numbers[(row - firsts[0])[:, None], (col - firsts[1])[None, :]]
+        values: Field = numbers[(row - firsts[0])[:, None], (col - firsts[1])[None, :]]
+        return values
 
     def distance(self, row: Field | float = 0.5, col: Field | float = 0.5) -> Field:
         """Distance in pixels from the point at these fractions of the cell."""
         down = (self.place.rows % self.spacing)[:, None] + 0.5 - row * self.spacing
         along = (self.place.cols % self.spacing)[None, :] + 0.5 - col * self.spacing
-        return np.hypot(down, along).astype(np.float32)
+        distance: Field = np.hypot(down, along).astype(np.float32)
+        return distance
 
 
 def _classes(place: _Place, height: Field, fields: _Cells) -> NDArray[np.uint8]:

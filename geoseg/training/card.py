@@ -22,10 +22,9 @@ def _data(config: TrainConfig) -> str:
             "",
             f"- Scenes: {scenes}",
             f"- Input: {', '.join((*model.bands, *model.indices))} at {model.gsd_m:g} m",
-            f"- Network: {model.architecture} on {model.encoder}, "
-            f"start: {'random' if model.pretrained is None else model.pretrained}",
-            f"- Split: blocks of {split.block_m:g} m on the ground, shares of train / val / test {shares} of every "
-            f"class, {split.buffer_m:g} m between folds left out, split seed {split.seed}, training seed {config.seed}",
+            f"- Network: {model.architecture} on {model.encoder}, start: {model.pretrained or 'random'}",
+            f"- Split: blocks of {split.block_m:g} m, train / val / test {shares} of every class",
+            f"- Between folds {split.buffer_m:g} m are left out; split seed {split.seed}, training seed {config.seed}",
         ]
     )
 

@@ -58,7 +58,7 @@ class SplitConfig(_Part):
 
 
 class ChipConfig(_Part):
-    """Chips: side in px, number an epoch, share centred on a class drawn uniformly; standard deviations of the jitter."""
+    """Chips: side in px, number an epoch, share centred on a class drawn uniformly; std of the radiometric jitter."""
 
     size: int = Field(default=128, gt=0)
     per_epoch: int = Field(default=800, gt=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import OneCycleLR
 
@@ -15,7 +16,7 @@ from geoseg.losses.region import dice
 from geoseg.training.config import FitConfig
 
 
-class SegmentationTask(LightningModule):  # type: ignore[misc]
+class SegmentationTask(LightningModule):
     """Trains a network that maps (chip, channel, row, col) to logits; the best epoch is that of highest `val_miou`."""
 
     def __init__(self, network: nn.Module, legend: Legend, fit: FitConfig, class_weights: Tensor | None) -> None:
@@ -26,7 +27,7 @@ class SegmentationTask(LightningModule):  # type: ignore[misc]
         self.register_buffer("_class_weights", class_weights, persistent=False)
         self._confusion = Confusion.empty(legend)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
+    def training_step(self, batch: tuple[Tensor, Tensor], _batch_index: int) -> Tensor:
         """The weighted sum of the losses on one batch."""
         channels, labels = batch
         logits = self.network(channels)
@@ -39,7 +40,7 @@ class SegmentationTask(LightningModule):  # type: ignore[misc]
         """Start to count anew."""
         self._confusion = Confusion.empty(self._legend)
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
+    def validation_step(self, batch: tuple[Tensor, Tensor], _batch_index: int) -> None:
         """Count one batch."""
         channels, labels = batch
         guess = self.network(channels).argmax(dim=1).to(torch.uint8)
@@ -49,7 +50,7 @@ class SegmentationTask(LightningModule):  # type: ignore[misc]
         """Log the mean IoU of the validation fold; 0 where it is undefined."""
         self.log("val_miou", float(np.nan_to_num(self._confusion.mean_iou)))
 
-    def configure_optimizers(self) -> dict[str, object]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW with one warm-up cosine cycle over all steps."""
         optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=self._fit.learning_rate, weight_decay=self._fit.weight_decay

@@ -116,18 +116,18 @@ def _class_weights(truth: GroundTruth, config: TrainConfig) -> torch.Tensor | No
     return torch.tensor(weights / (weights * share).sum(), dtype=torch.float32)
 
 
-class _NewChipsEachEpoch(Callback):  # type: ignore[misc]
+class _NewChipsEachEpoch(Callback):
     """Tells the chips which epoch it is, so that chip i is another one in every epoch."""
 
     def __init__(self, chips: TrainingChips) -> None:
         self._chips = chips
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: SegmentationTask) -> None:
+    def on_train_epoch_start(self, trainer: Trainer, *_: object) -> None:
         """Before the loader starts its workers."""
         self._chips.start_epoch(trainer.current_epoch)
 
 
-class _Report(Callback):  # type: ignore[misc]
+class _Report(Callback):
     """Passes the step count on."""
 
     def __init__(self, progress: Progress) -> None:

@@ -96,7 +96,7 @@ def test_unsupported_dtype(refused, tmp_path, dtype):
 
 
 def test_all_nodata_gives_a_valid_empty_result_with_a_warning(geoseg, tiny_bundle, tmp_path):
-    import geopandas  # noqa: PLC0415
+    import geopandas
 
     data = np.full((4, 70, 50), 65535, dtype=np.uint16)
     path = write_raster(tmp_path / "s.tif", data, names=BANDS.names, scale=2e-5, offset=-0.1, nodata=65535)
@@ -187,7 +187,7 @@ def test_usage_errors_end_with_2(geoseg, scene):
 
 
 def train_config(tmp_path, labels, **changes):
-    import yaml  # noqa: PLC0415
+    import yaml
 
     config = {
         "scenes": [{"path": "scene.tif", "labels": labels}],
@@ -229,8 +229,8 @@ def test_label_codes_absent_from_the_legend(training_refused, scene, tmp_path):
 
 
 def test_label_polygons_with_unknown_classes_or_columns(training_refused, scene, tmp_path):
-    import geopandas  # noqa: PLC0415
-    from shapely.geometry import box  # noqa: PLC0415
+    import geopandas
+    from shapely.geometry import box
 
     frame = geopandas.GeoDataFrame(
         {"kind": ["swamp"]}, geometry=[box(301905, 4152000, 303000, 4154085)], crs="EPSG:32612"

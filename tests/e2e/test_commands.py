@@ -17,7 +17,16 @@ from geoseg.core.legend import Legend
 
 
 def imported_by(*arguments):
-    code = f"import sys; sys.argv = ['geoseg', *{list(arguments)!r}]\ntry:\n    from geoseg.cli.app import main; main()\nexcept SystemExit: pass\nprint(*sorted(sys.modules), file=sys.stderr)"
+    code = f"""
+import sys
+sys.argv = ["geoseg", *{list(arguments)!r}]
+from geoseg.cli.app import main
+try:
+    main()
+except SystemExit:
+    pass
+print(*sys.modules, file=sys.stderr)
+"""
     run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     return set(run.stderr.split())
 
@@ -35,7 +44,7 @@ def test_import_geoseg_is_lazy():
 
 
 def test_public_names_exist():
-    import geoseg  # noqa: PLC0415
+    import geoseg
 
     assert all(getattr(geoseg, name) is not None for name in geoseg.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
@@ -140,10 +149,10 @@ def test_train_makes_a_bundle_that_predicts_and_is_the_same_for_the_same_seed(ge
 
 
 def test_bundle_wraps_a_state_dict(geoseg, tmp_path, tiny_bundle):
-    import torch  # noqa: PLC0415
+    import torch
+    from geoseg.models.bundle import load_bundle
 
-    from geoseg.models.build import build_model  # noqa: PLC0415
-    from geoseg.models.bundle import load_bundle  # noqa: PLC0415
+    from geoseg.models.build import build_model
 
     spec = load_bundle(tiny_bundle).spec
     network = build_model(spec)

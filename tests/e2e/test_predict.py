@@ -95,7 +95,7 @@ def test_files_carry_style_names_and_provenance(geoseg, scene, tiny_bundle, outp
         assert probabilities.descriptions == tuple(c.name for c in LEGEND)
         assert probabilities.scales == (pytest.approx(1 / 254),) * 3
     with sqlite3.connect(outputs["out"]) as database:
-        (style, default), = database.execute("SELECT styleQML, useAsDefault FROM layer_styles").fetchall()
+        ((style, default),) = database.execute("SELECT styleQML, useAsDefault FROM layer_styles").fetchall()
     assert default
     assert "water" in style
 
@@ -141,7 +141,9 @@ def test_results_come_back_to_the_scenes_own_grid(geoseg, tiny_bundle, tmp_path)
     model, own = tmp_path / "model.tif", tmp_path / "own.tif"
     assert geoseg("predict", scene, "--model", tiny_bundle, "--mask", model).code == 0
     polygons = tmp_path / "own.gpkg"
-    assert geoseg("predict", scene, "--model", tiny_bundle, "--mask", own, "--out", polygons, "--grid", "scene").code == 0
+    assert (
+        geoseg("predict", scene, "--model", tiny_bundle, "--mask", own, "--out", polygons, "--grid", "scene").code == 0
+    )
     coarse, coarse_profile = read(model)
     assert coarse.shape == (1, 101, 67)
     assert coarse_profile["transform"].a == 30
@@ -197,9 +199,10 @@ def test_simplified_polygons_stay_a_coverage(geoseg, scene, tiny_bundle, tmp_pat
     before, after = geopandas.read_file(plain), geopandas.read_file(simple)
     assert shapely.coverage_is_valid(after.geometry.values)
     assert after.geometry.area.sum() == pytest.approx(before.geometry.area.sum())
-    assert shapely.get_num_coordinates(after.geometry.values).sum() < 0.9 * shapely.get_num_coordinates(
-        before.geometry.values
-    ).sum()
+    assert (
+        shapely.get_num_coordinates(after.geometry.values).sum()
+        < 0.9 * shapely.get_num_coordinates(before.geometry.values).sum()
+    )
 
 
 def test_overwrite_replaces_everything(geoseg, scene, tiny_bundle, tmp_path):

@@ -30,7 +30,7 @@ def test_counts_iou_and_accuracy_agree_with_scikit_learn(maps):
 
 
 def test_mean_iou_agrees_with_torchmetrics(maps):
-    from torchmetrics.classification import MulticlassJaccardIndex  # noqa: PLC0415  (slow to import)
+    from torchmetrics.classification import MulticlassJaccardIndex
 
     truth, predicted = (torch.from_numpy(m.astype(np.int64)) for m in maps)
     theirs = MulticlassJaccardIndex(num_classes=4)(predicted, truth)

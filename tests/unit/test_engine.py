@@ -66,7 +66,7 @@ def test_two_runs_are_bit_identical(scene):
 
 def test_tiles_without_valid_pixels_are_not_computed(tmp_path):
     path = write_scene(tmp_path / "scene.tif", 256, 64)
-    import rasterio  # noqa: PLC0415
+    import rasterio
 
     with rasterio.open(path, "r+") as out:
         data = out.read()

@@ -33,7 +33,9 @@ def test_label_rasters_in_another_crs_land_on_the_right_ground(tmp_path):
     codes = np.full((1, 40, 80), 1, dtype=np.uint8)
     codes[:, :, 40:] = 4
     # the same ground in another datum realisation, pixels twice as tall
-    write_raster(tmp_path / "l.tif", codes, crs="EPSG:26912", nodata=255, transform=Affine(30, 0, 301905, 0, -60, 4154085))
+    write_raster(
+        tmp_path / "l.tif", codes, crs="EPSG:26912", nodata=255, transform=Affine(30, 0, 301905, 0, -60, 4154085)
+    )
     labels = read_labels(LabelSource(path=tmp_path / "l.tif"), scene.grid, LEGEND)
     assert (labels[:, :38] == 0).all()
     assert (labels[:, 42:] == 2).all()
