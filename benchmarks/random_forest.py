@@ -58,7 +58,8 @@ def main() -> None:
         for seed in range(arguments.seeds):
             confusion = score(truth, seed, balanced=balanced)
             iou = dict(zip(names, confusion.iou.round(4).tolist(), strict=True))
-            print(json.dumps({"balanced": balanced, "seed": seed, "miou": round(confusion.mean_iou, 4), "iou": iou}))
+            row = {"balanced": balanced, "seed": seed, "trees": TREES, "pixels": TRAINING_PIXELS}
+            print(json.dumps(row | {"miou": round(confusion.mean_iou, 4), "iou": iou}), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 
 import typer
@@ -14,6 +15,8 @@ from geoseg.cli.sample import sample
 from geoseg.cli.synth import synth
 from geoseg.cli.train import train
 from geoseg.errors import GeosegError
+
+DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
 
 app = typer.Typer(
     help="Turn multispectral scenes into maps: a scene and a model file in, a styled, georeferenced map out.",
@@ -44,6 +47,11 @@ def main() -> None:
     except GeosegError as error:
         typer.echo(f"geoseg: {' '.join(str(error).split())}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in DISK_TROUBLE:
+            raise
+        typer.echo(f"geoseg: {error.filename or 'a temporary file'}: {error.strerror}; nothing was written", err=True)
+        sys.exit(GeosegError.exit_code)
     except KeyboardInterrupt:
         typer.echo("geoseg: interrupted; nothing was written", err=True)
         sys.exit(130)

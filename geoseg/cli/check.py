@@ -20,6 +20,7 @@ from geoseg.cli.options import (
     Standardise,
     load_model_file,
     open_scenes,
+    parse_bands,
 )
 
 
@@ -38,7 +39,7 @@ def check(
     from geoseg.inference.contract import CheckOptions, check_scene
 
     bundle = load_model_file(model)
-    scene = open_scenes(scenes, bands, sensor, nodata, scale, offset)
+    scene = open_scenes(scenes, parse_bands(bands), sensor, nodata, scale, offset)
     fit = check_scene(scene, bundle.spec, CheckOptions(standardise=standardise))
     if as_json:
         result = {"accepted": fit.accepted, "findings": [asdict(finding) for finding in fit.findings]}

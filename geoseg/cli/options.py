@@ -55,7 +55,7 @@ def parse_bands(text: str | None) -> dict[str, int] | None:
 
 def open_scenes(
     paths: list[Path],
-    bands: str | None,
+    bands: dict[str, int] | None,
     sensor: str | None,
     nodata: float | None,
     scale: float | None,
@@ -64,7 +64,7 @@ def open_scenes(
     """The scene that the shared options describe."""
     from geoseg.io.scene import SceneOptions, open_scene
 
-    options = SceneOptions(bands=parse_bands(bands), sensor=sensor, nodata=nodata, scale=scale, offset=offset)
+    options = SceneOptions(bands=bands, sensor=sensor, nodata=nodata, scale=scale, offset=offset)
     return open_scene(paths[0] if len(paths) == 1 else paths, options=options)
 
 

@@ -24,6 +24,7 @@ from geoseg.cli.options import (
     Standardise,
     load_model_file,
     open_scenes,
+    parse_bands,
 )
 
 if TYPE_CHECKING:
@@ -67,6 +68,9 @@ def predict(
     from geoseg.inference.predict import predict as run
 
     outputs = Outputs(polygons=out, mask=mask, probabilities=probabilities)
+    if not outputs.paths:
+        raise typer.BadParameter("name at least one output: --out, --mask or --probabilities")
+    mapping = parse_bands(bands)
     check_outputs(outputs, overwrite=overwrite)
     options = PredictOptions(
         grid=grid,
@@ -81,7 +85,7 @@ def predict(
         command=shlex.join(["geoseg", *sys.argv[1:]]),
     )
     bundle = load_model_file(model)
-    scene = open_scenes(scenes, bands, sensor, nodata, scale, offset)
+    scene = open_scenes(scenes, mapping, sensor, nodata, scale, offset)
     with show_progress() as progress:
         summary = run(scene, bundle, outputs, options=options, progress=progress)
     if as_json:

@@ -18,6 +18,7 @@ from geoseg.cli.options import AsJson, Overwrite
 def train(
     config: Annotated[Path, typer.Argument(help="The training config (YAML).")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the bundle, the log and the report.")],
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Instead of the config's seed.")] = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -26,7 +27,7 @@ def train(
 
     with show_progress() as progress:
         command = shlex.join(["geoseg", *sys.argv[1:]])
-        result = run(config, out, overwrite=overwrite, command=command, progress=progress)
+        result = run(config, out, seed=seed, overwrite=overwrite, command=command, progress=progress)
     if as_json:
         typer.echo(json.dumps(asdict(result), indent=2, default=str))
         return

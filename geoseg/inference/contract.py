@@ -14,10 +14,12 @@ from geoseg.io.scene import Scene
 from geoseg.models.spec import ModelSpec
 
 GSD_TOLERANCE = 0.1  # resample when the ground sampling distance differs by more than this share
+SNAP_TOLERANCE = 0.01
 COARSEST = 3.0  # times the model's GSD; beyond it the detail that the model was trained on is not in the scene
 UNUSUAL_Z = 2.0  # scene mean this many training standard deviations off: said
 IMPOSSIBLE_Z = 6.0  # this many: refused as wrongly scaled
-SPREAD_RANGE = (0.05, 20.0)  # scene std in training stds; outside: refused as wrongly scaled
+SPREAD_RANGE = (0.005, 20.0)  # scene std in training stds; outside: refused as wrongly scaled
+ENOUGH_PIXELS = 1000  # fewer say nothing about spread
 
 
 class Verdict(StrEnum):
@@ -115,7 +117,7 @@ def fit_grid(scene: Scene, spec: ModelSpec) -> tuple[Scene, Finding]:
     """The scene on its own grid when its GSD is within 10 % of the model's, else resampled to the model's GSD."""
     down, along = scene.grid.gsd_m
     found = f"{down:.4g} m" if abs(down / along - 1) < 0.02 else f"{down:.4g} x {along:.4g} m"
-    factors = [spec.gsd_m / gsd if abs(gsd / spec.gsd_m - 1) > GSD_TOLERANCE else 1.0 for gsd in (down, along)]
+    factors = [_snapped(spec.gsd_m / gsd) if abs(gsd / spec.gsd_m - 1) > GSD_TOLERANCE else 1.0 for gsd in (down, along)]
     if factors == [1.0, 1.0]:
         return scene, Finding("GSD", Verdict.FITS, f"{found}, the model was trained at {spec.gsd_m:g} m")
     if max(down, along) > COARSEST * spec.gsd_m:
@@ -123,6 +125,13 @@ def fit_grid(scene: Scene, spec: ModelSpec) -> tuple[Scene, Finding]:
         return scene, Finding("GSD", Verdict.REFUSED, f"{text}; use a scene of at most {COARSEST * spec.gsd_m:g} m")
     resampled = scene.on_grid(scene.grid.rescaled(*factors))
     return resampled, Finding("GSD", Verdict.FIXED, f"{found} resampled to the model's {spec.gsd_m:g} m")
+
+
+def _snapped(factor: float) -> float:
+    """The nearest whole number, or part of one, when within 1 %, so that pixels nest: a UTM pixel of 10 m is 9.998 m."""
+    nearest = max(1, round(max(factor, 1 / factor)))
+    whole = nearest if factor >= 1 else 1 / nearest
+    return whole if abs(factor / whole - 1) < SNAP_TOLERANCE else factor
 
 
 def _describe(bands: BandSet) -> str:
@@ -201,8 +210,9 @@ def _judge_values(bands: BandSet, preview: Raster) -> Finding:
     values = bands.physical(preview.data)[:, preview.valid]
     z = [(float(v.mean()) - b.mean) / b.std for v, b in zip(values, bands, strict=True)]
     spread = [float(v.std()) / b.std for v, b in zip(values, bands, strict=True)]
+    strange_spread = not SPREAD_RANGE[0] < min(spread) <= max(spread) < SPREAD_RANGE[1]
     off = max(map(abs, z))
-    if off > IMPOSSIBLE_Z or not SPREAD_RANGE[0] < min(spread) <= max(spread) < SPREAD_RANGE[1]:
+    if off > IMPOSSIBLE_Z or (strange_spread and values.shape[1] >= ENOUGH_PIXELS):
         found = ", ".join(f"{b.name} {v.mean():.4g}" for b, v in zip(bands, values, strict=True))
         needed = ", ".join(f"{b.name} {b.mean:.4g}" for b in bands)
         text = f"means {found} where the model expects about {needed}; give --scale and --offset, or use --standardise"

@@ -240,6 +240,7 @@ def _warp_options(source: Grid, plan: ReadPlan) -> dict[str, Any]:
         "width": target.width,
         "resampling": resampling,
         "tolerance": _EXACT,
+        "UNIFIED_SRC_NODATA": "NO",  # rasterio's YES takes nodata of one band for data unless all bands are nodata
         "YSCALE": scales[0],
         "XSCALE": scales[1],
     }
@@ -279,7 +280,7 @@ def same_ground(source: Grid, target: Grid) -> bool:
     for (col, row), (x, y) in zip(
         ((0, 0), (width, 0), (0, height)), ((0, 0), (source.width, 0), (0, source.height)), strict=True
     ):
-        found_x, found_y = to_source * (col, row)
+        found_x, found_y = to_source @ (col, row)
         if max(abs(found_x - x), abs(found_y - y)) > _SAME_PIXEL:
             return False
     return True

@@ -1,7 +1,8 @@
 """Vector files: label polygons in, map polygons out as GeoPackage, FlatGeobuf, GeoParquet or GeoJSON.
 
 Polygons are written batch by batch, so that memory follows a batch and not the map; FlatGeobuf alone keeps its spatial
-index in memory, about 200 bytes a polygon. pyogrio and rasterio each carry a GDAL of their own; no object passes between them.
+index in memory, about 200 bytes a polygon. pyogrio and rasterio each carry a GDAL of their own; no object passes
+between them.
 """
 
 from __future__ import annotations
@@ -214,18 +215,33 @@ def _write_ogr(
         )
     finally:
         relay.check()
+    _verify(path, layer, relay.rows)
+
+
+def _verify(path: Path, layer: VectorLayer, rows: int) -> None:
+    """Read the file again: GDAL writes much of it on closing, where pyogrio overlooks a full disk."""
+    anything = {"layer": layer.name, "columns": layer.fields.names[:1], "read_geometry": False, "use_pyarrow": True}
+    with pyogrio.open_arrow(path, **anything) as (_, reader):
+        found = sum(batch.num_rows for batch in reader)
+    has_index = pyogrio.read_info(path, layer=layer.name)["capabilities"]["fast_spatial_filter"]
+    if found != rows or (path.suffix.lower() == ".gpkg" and not has_index):
+        msg = f"{path.name}: only {found} of {rows} polygons or no spatial index could be written; free some disk space"
+        raise OutputError(msg)
 
 
 class _Relay:
     """Batches for a reader in C, which would swallow the type of an error; `check` raises it again."""
 
     def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
+        self.rows = 0
         self._batches = batches
         self._error: BaseException | None = None
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         try:
-            yield from self._batches
+            for batch in self._batches:
+                self.rows += batch.num_rows
+                yield batch
         except (Exception, KeyboardInterrupt) as error:
             self._error = error
             raise

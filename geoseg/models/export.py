@@ -12,12 +12,15 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import save
 from torch import Tensor, nn
 
-from geoseg.errors import BundleError
+from geoseg.errors import BundleError, InputError
+from geoseg.models.build import build_model
 from geoseg.models.graph import GRAPH, INPUT, OUTPUT, WEIGHTS, check_graph, link_weights, parse_graph
-from geoseg.models.layout import Place
+from geoseg.models.layout import Place, read_layout
 from geoseg.models.spec import ModelSpec
+from geoseg.models.tensors import misfit
 
 TOLERANCE = 1e-4  # largest difference of a probability between the graph and the module
 _OPSET = 20
@@ -59,6 +62,30 @@ def export_graph(model: nn.Module, spec: ModelSpec, weights: bytes, layout: Mapp
     return content
 
 
+def weights_of(model: nn.Module, spec: ModelSpec) -> tuple[bytes, dict[str, Place]]:
+    """The state dict as the bytes of a safetensors file, bit for bit, and where each tensor lies in them.
+
+    Raises:
+        InputError: if the state dict is not that of a network of `spec`.
+    """
+    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
+    problem = misfit(state, build_model(spec).state_dict())
+    if problem:
+        raise InputError(f"the model is not the network of this spec: {problem}; give the spec that it was built with")
+    content = save(state)
+    return content, read_layout(io.BytesIO(content), len(content))
+
+
+def count_parameters(model: nn.Module) -> int:
+    """How many numbers of the network are trained."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def torch_version() -> str:
+    """The version of torch, as it goes into a bundle."""
+    return str(torch.__version__)
+
+
 def _batches(spec: ModelSpec) -> tuple[Tensor, Tensor]:
     """Two random batches of different size, always the same; sides are multiples of the stride, at least 64."""
     generator = torch.Generator().manual_seed(0)
@@ -75,12 +102,12 @@ def _trace(module: nn.Module, pixels: Tensor) -> bytes:
     file = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
         warnings.filterwarnings("ignore", message="Constant folding")
         torch.onnx.export(
             module,
             (pixels,),
-            file,
+            file,  # type: ignore[arg-type]
             dynamo=False,
             opset_version=_OPSET,
             input_names=[INPUT],

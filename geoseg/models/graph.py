@@ -41,7 +41,7 @@ def parse_graph(content: bytes) -> ModelProto:
     Raises:
         BundleError: if the bytes are no ONNX model.
     """
-    from google.protobuf.message import DecodeError  # noqa: PLC0415 (comes with onnx)
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # noqa: PLC0415 (comes with onnx)
 
     model = ModelProto()
     try:

@@ -61,3 +61,20 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise BundleError(f"{path.name} holds more than tensors by name; save the model's state_dict() alone")
     return {str(name): tensor for name, tensor in content.items()}
+
+
+def misfit(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str | None:
+    """Why tensors do not fit a state dict, naming the first few missing, unexpected or misshapen; None if they fit."""
+    shapes = [
+        f"{name} is {tuple(tensors[name].shape)}, needed {tuple(tensor.shape)}"
+        for name, tensor in wanted.items()
+        if name in tensors and tensors[name].shape != tensor.shape
+    ]
+    missing = [name for name in wanted if name not in tensors]
+    unexpected = [name for name in tensors if name not in wanted]
+    parts = [("missing", missing), ("unexpected", unexpected), ("of another shape", shapes)]
+    return "; ".join(f"{len(names)} {what} ({_few(names)})" for what, names in parts if names) or None
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

@@ -43,19 +43,22 @@ def train(
     config_path: Path,
     out: Path,
     *,
+    seed: int | None = None,
     overwrite: bool = False,
     command: str = "",
     progress: Progress = lambda _stage, _done, _total: None,
 ) -> TrainResult:
     """Train a model as the config says; writes `model.geoseg`, `report.json`, a log and checkpoints into `out`.
 
-    For one seed the result on CPU is the same every time (same machine, same library versions).
+    For one seed the result on CPU is the same every time (same machine, same library versions); `seed` overrides the
+    config's.
 
     Raises:
         InputError: config, scenes, labels or split cannot be used; see `read_config` and `read_ground_truth`.
         OutputError: `out` holds a bundle already (without `overwrite`) or cannot be made.
     """
     config = read_config(config_path)
+    config = config if seed is None else config.model_copy(update={"seed": seed})
     _make_folder(out, overwrite=overwrite)
     truth = read_ground_truth(config)
     seed_everything(config.seed, verbose=False)

@@ -79,7 +79,7 @@ def polygonize(
     legend: Legend,
     options: PolygonOptions = PolygonOptions(),
 ) -> PolygonSummary:
-    """Write the 4-connected areas of every class as polygons that are a coverage: no gaps, no overlaps.
+    """Write the 4-connected areas of every class as polygons, a coverage: no gaps, no overlaps, shared vertices.
 
     Attributes: `id` (1, 2, ... in the order of the polygons' last row, then of their first pixel), `code`, `class`
     (name), `area_m2` (the areas of its pixels on the ground; after simplification in proportion to its planar area)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
 import sqlite3
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import geopandas
 import numpy as np
@@ -176,20 +177,32 @@ def test_a_bug_while_making_batches_is_not_hidden(tmp_path, suffix):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.fixture
-def small_disk():
-    """No file may grow beyond 200 kB, as on a full disk."""
-    resource = pytest.importorskip("resource", reason="file sizes can be limited on POSIX systems only")
+@contextmanager
+def disk_of(size):
+    """No file may grow beyond `size` bytes, as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+@pytest.mark.parametrize("missing", [2, 300, 8000, 1_000_000])
 @pytest.mark.parametrize("suffix", VECTOR_SUFFIXES)
-def test_a_full_disk_is_an_output_error_and_leaves_nothing(tmp_path, small_disk, suffix):
-    with pytest.raises(OutputError, match="cannot write polygons"):
-        write_polygons((batch for _ in range(3000) for batch in batches()), tmp_path / f"map{suffix}", layer=LAYER)
+def test_a_full_disk_is_an_output_error_and_leaves_nothing(tmp_path, suffix, missing):
+    """Also where GDAL meets it on closing the file only, and says nothing."""
+    out = tmp_path / f"map{suffix}"
+    columns = {"id": np.arange(1, 10_001), "code": np.ones(10_000), "class": ["w"] * 10_000, "share": np.ones(10_000)}
+    many = LAYER.batch(np.tile(BOXES, 2000), columns)
+    write_polygons([many], out, layer=LAYER)
+    size = out.stat().st_size
+    out.unlink()
+    with (
+        disk_of(max(size - missing, 1000)),
+        pytest.raises(OutputError, match=r"cannot write polygons|could be written"),
+    ):
+        write_polygons([many], out, layer=LAYER)
     assert list(tmp_path.iterdir()) == []
 
 
