@@ -1,8 +1,8 @@
 """Make the default bundle from finished trainings: the one with the best validation score, with a card over all seeds.
 
-    for seed in 0 1 2; do geoseg train configs/landcover8-30m.yaml --seed $seed --out run/$seed; done
-    python benchmarks/random_forest.py configs/landcover8-30m.yaml > run/forest.jsonl
-    python benchmarks/default_bundle.py run/0 run/1 run/2 --forest run/forest.jsonl
+for seed in 0 1 2; do geoseg train configs/landcover8-30m.yaml --seed $seed --out run/$seed; done
+python benchmarks/random_forest.py configs/landcover8-30m.yaml > run/forest.jsonl
+python benchmarks/default_bundle.py run/0 run/1 run/2 --forest run/forest.jsonl
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from geoseg.models.bundle import load_bundle, load_model, save_bundle
+from geoseg.models.bundle import BundleContent, load_bundle, load_model, save_bundle
 from geoseg.models.zoo import default_bundle_path
 
 
@@ -68,7 +68,15 @@ def main() -> None:
     source = load_bundle(arguments.runs[chosen] / "model.geoseg")
     card = compose_card(source.card, reports, forest, chosen)
     out = default_bundle_path()
-    save_bundle(out, load_model(source), source.spec, card=card, provenance=source.provenance, overwrite=True)
+    content = BundleContent(
+        spec=source.spec,
+        card=card,
+        provenance=source.provenance,
+        name=source.name,
+        statistics=source.statistics,
+        pretrained=reports[chosen]["config"]["model"]["pretrained"],
+    )
+    save_bundle(out, load_model(source), content, overwrite=True)
     out.with_name("card.md").write_text(card, encoding="utf-8")
     print(f"wrote {out} ({out.stat().st_size / 2**20:.1f} MiB) from {arguments.runs[chosen]}")
 

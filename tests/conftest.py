@@ -77,7 +77,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small untrained U-Net for `factory.BANDS` and `factory.LEGEND`, saved as a bundle."""
     import torch
     from factory import BANDS, LEGEND
-    from geoseg.models.bundle import save_bundle
+    from geoseg.models.bundle import BundleContent, save_bundle
 
     from geoseg.core.provenance import Provenance
     from geoseg.models.build import build_model
@@ -94,5 +94,6 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         decoder_channels=(32, 16, 16, 8, 8),
     )
     path = tmp_path_factory.mktemp("bundle") / "tiny.geoseg"
-    save_bundle(path, build_model(spec).eval(), spec, card="# tiny\n", provenance=Provenance.now(inputs={}))
+    content = BundleContent(spec=spec, card="# tiny\n", provenance=Provenance.now(inputs={}))
+    save_bundle(path, build_model(spec).eval(), content)
     return path

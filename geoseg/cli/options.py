@@ -34,7 +34,7 @@ Standardise = Annotated[
     bool | None,
     typer.Option(
         "--standardise/--no-standardise",
-        help="Match the whole scene's mean and spread to the training data [default: only if not calibrated].",
+        help="Scale each band to the mean of the training data [default: only where the scene is not calibrated].",
     ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")]

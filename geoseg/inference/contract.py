@@ -42,7 +42,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckOptions:
-    """`standardise`: match the scene's mean and spread to the training data; None = only where it is not calibrated."""
+    """`standardise`: scale each band to the mean of the training data; None = only where the scene is not calibrated."""
 
     standardise: bool | None = None
 
@@ -117,7 +117,9 @@ def fit_grid(scene: Scene, spec: ModelSpec) -> tuple[Scene, Finding]:
     """The scene on its own grid when its GSD is within 10 % of the model's, else resampled to the model's GSD."""
     down, along = scene.grid.gsd_m
     found = f"{down:.4g} m" if abs(down / along - 1) < 0.02 else f"{down:.4g} x {along:.4g} m"
-    factors = [_snapped(spec.gsd_m / gsd) if abs(gsd / spec.gsd_m - 1) > GSD_TOLERANCE else 1.0 for gsd in (down, along)]
+    factors = [
+        _snapped(spec.gsd_m / gsd) if abs(gsd / spec.gsd_m - 1) > GSD_TOLERANCE else 1.0 for gsd in (down, along)
+    ]
     if factors == [1.0, 1.0]:
         return scene, Finding("GSD", Verdict.FITS, f"{found}, the model was trained at {spec.gsd_m:g} m")
     if max(down, along) > COARSEST * spec.gsd_m:
@@ -176,7 +178,7 @@ def _fit_scaling(scene: Scene, spec: ModelSpec, preview: Raster, options: CheckO
     if not preview.valid.any():
         return calibrated, Finding("scaling", Verdict.FITS, "no valid pixel to judge")
     why = "asked for" if options.standardise else f"no calibration known for {', '.join(uncalibrated)}"
-    text = f"{why}: each band's mean and spread over the whole scene matched to the training data; confidence is lower"
+    text = f"{why}: each band scaled so that its mean over the whole scene is that of the training data"
     return _standardised(calibrated, preview), Finding("scaling", Verdict.FIXED, text, unsure=True)
 
 
@@ -192,13 +194,15 @@ def _looks_like_reflectance(preview: Raster) -> bool:
 
 
 def _standardised(bands: BandSet, preview: Raster) -> BandSet:
-    values = preview.data[:, preview.valid].astype(np.float64)
-    means, stds = values.mean(axis=1), np.maximum(values.std(axis=1), 1e-9)
-    scales = [band.std / std for band, std in zip(bands, stds.tolist(), strict=True)]
+    """Bands whose whole-scene means are those of the training data: a gain alone, as unknown units differ by one.
+
+    Matching the spread as well, by an offset, was tried and is worse: a scene with other shares of water or forest than
+    the training data has another spread, and the offset then turns dark water into something green.
+    """
+    means = np.maximum(preview.data[:, preview.valid].astype(np.float64).mean(axis=1), 1e-9)
     return BandSet(
         tuple(
-            replace(band, scale=scale, offset=band.mean - mean * scale)
-            for band, scale, mean in zip(bands, scales, means.tolist(), strict=True)
+            replace(band, scale=band.mean / mean, offset=0.0) for band, mean in zip(bands, means.tolist(), strict=True)
         )
     )
 

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import rasterio
 from affine import Affine
 from pyproj import CRS
+from rasterio._err import CPLE_BaseError  # rasterio raises it, but exports no public name for it
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window as GdalWindow
 
@@ -21,6 +22,9 @@ from geoseg.errors import InputError, MissingFileError
 Dataset: TypeAlias = Any
 """An open `rasterio.DatasetReader`; rasterio carries no types."""
 
+GDAL_ERRORS = (RasterioError, CPLE_BaseError, OSError)
+"""All that rasterio raises where GDAL fails."""
+
 _CACHE_BYTES = 128 * 2**20  # GDAL would take 5 % of the machine's memory
 
 _NO_LOCAL_FILE = re.compile(r"^(/vsi|[A-Za-z][A-Za-z0-9+.-]+:)")  # /vsizip/..., s3://..., NETCDF:"...":band
@@ -29,9 +33,10 @@ _NO_LOCAL_FILE = re.compile(r"^(/vsi|[A-Za-z][A-Za-z0-9+.-]+:)")  # /vsizip/...,
 def gdal_env() -> rasterio.Env:
     """A context in which GDAL reports errors to rasterio instead of stderr, and caches at most 128 MiB of blocks.
 
+    It also makes GDAL resample in its own fixed blocks, so that rounding does not depend on the window that is read.
     Contexts of one thread must end in the reverse order, so one may never span a `yield` of a generator.
     """
-    return rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES)
+    return rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES, GDAL_VRT_WARP_USE_DATASET_RASTERIO="NO")
 
 
 @contextmanager
@@ -56,7 +61,7 @@ def open_raster(path: str | Path, *, georeferenced: bool = False) -> Iterator[Da
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)  # `grid_of` says so as an error
                 dataset = _connect(text)
-    except RasterioError as error:
+    except GDAL_ERRORS as error:
         msg = f"{text}: GDAL cannot read this as a raster ({first_line(error)}); give a GeoTIFF or another raster"
         raise InputError(msg) from error
     with dataset:
@@ -113,7 +118,7 @@ def reading(path: str, window: Window) -> Iterator[None]:
     try:
         with gdal_env():
             yield
-    except (RasterioError, OSError) as error:
+    except GDAL_ERRORS as error:
         rows, cols = f"{window.row} to {window.row_end - 1}", f"{window.col} to {window.col_end - 1}"
         msg = (
             f"{path}: cannot read rows {rows}, columns {cols} ({first_line(error)}); the file is damaged, copy it again"

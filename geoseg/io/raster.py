@@ -17,13 +17,12 @@ import rasterio
 import rasterio.shutil
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, Resampling
-from rasterio.errors import RasterioError
 
 from geoseg.core.bands import Band, BandSet
 from geoseg.core.grid import Grid, Window
 from geoseg.core.legend import UNLABELLED
 from geoseg.errors import InputError, OutputError
-from geoseg.io.dataset import Dataset, first_line, gdal_env, grid_of, open_raster, reading, to_gdal
+from geoseg.io.dataset import GDAL_ERRORS, Dataset, first_line, gdal_env, grid_of, open_raster, reading, to_gdal
 from geoseg.io.reader import BandSource, ReadPlan, open_reader
 
 BLOCK = 512
@@ -257,7 +256,7 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         with gdal_env():
             yield
-    except (RasterioError, OSError) as error:
+    except GDAL_ERRORS as error:
         if isinstance(error, OutputError):
             raise
         raise OutputError(f"{path}: cannot be written ({first_line(error)}); check folder, rights and space") from error

@@ -64,14 +64,7 @@ class BundleContent:
     graph: bool = True
 
 
-def save_bundle(
-    path: Path, model: nn.Module, spec: ModelSpec, *, card: str, provenance: Provenance, overwrite: bool = False
-) -> Bundle:
-    """Save a network of `build_model(spec)` with all that is needed to use it; see `write_bundle`."""
-    return write_bundle(path, model, BundleContent(spec=spec, card=card, provenance=provenance), overwrite=overwrite)
-
-
-def write_bundle(path: Path, model: nn.Module, content: BundleContent, *, overwrite: bool = False) -> Bundle:
+def save_bundle(path: Path, model: nn.Module, content: BundleContent, *, overwrite: bool = False) -> Bundle:
     """Save a network of `build_model(content.spec)`, which itself is not changed, and open the new bundle.
 
     The same weights and content, with a date, give the same bytes.

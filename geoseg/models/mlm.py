@@ -52,7 +52,7 @@ class ModelRecord:
     def to_item(self) -> dict[str, Any]:
         """The STAC Item as plain JSON values."""
         properties: dict[str, Any] = {
-            "datetime": self.provenance.date,
+            "datetime": self.provenance.date.replace("+00:00", "Z"),
             "title": self.name,
             "gsd": self.spec.gsd_m,
             "bands": [_stac_band(band) for band in self.spec.bands],

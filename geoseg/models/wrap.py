@@ -10,7 +10,7 @@ import yaml
 from geoseg.core.provenance import Provenance
 from geoseg.errors import InputError, MissingFileError
 from geoseg.models.build import build_model
-from geoseg.models.bundle import Bundle, save_bundle
+from geoseg.models.bundle import Bundle, BundleContent, save_bundle
 from geoseg.models.spec import ModelSpec
 from geoseg.models.tensors import misfit, read_tensors, without_prefix
 
@@ -42,7 +42,8 @@ def wrap_weights(weights: Path, spec: Path, out: Path, *, card: str | None = Non
     inputs = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (weights, spec)}
     provenance = Provenance.now(inputs=inputs, command=f"geoseg bundle {weights} --spec {spec} --out {out}")
     text = _short_card(out.stem, weights, contract) if card is None else card
-    return save_bundle(out, model, contract, card=text, provenance=provenance, overwrite=overwrite)
+    content = BundleContent(spec=contract, card=text, provenance=provenance)
+    return save_bundle(out, model, content, overwrite=overwrite)
 
 
 def read_spec(path: Path) -> ModelSpec:

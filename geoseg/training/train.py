@@ -25,7 +25,7 @@ from geoseg.errors import OutputError
 from geoseg.evaluation.confusion import Confusion
 from geoseg.io.fingerprint import fingerprint
 from geoseg.models.build import EncoderWeights, build_model
-from geoseg.models.bundle import save_bundle
+from geoseg.models.bundle import BundleContent, save_bundle
 from geoseg.training.card import write_card
 from geoseg.training.config import TrainConfig, read_config
 from geoseg.training.ground import GroundTruth, pixels_by_fold, read_ground_truth
@@ -165,6 +165,8 @@ def _fit(task: SegmentationTask, truth: GroundTruth, config: TrainConfig, out: P
     with warnings.catch_warnings():
         # loading in the main process is on purpose: it is deterministic and, for chips of local files, fast enough
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        # lightning 2.6 asks torch's pytree by class; theirs to mend, and nothing to a user
+        warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*", category=FutureWarning)
         trainer.fit(task, train_loader, val_loader)
     state = torch.load(checkpoint.best_model_path, weights_only=True, map_location="cpu")["state_dict"]
     task.load_state_dict(state)
@@ -192,7 +194,15 @@ def _save(
 ) -> None:
     """The bundle with its card, and beside it the same figures as JSON."""
     card = write_card(config, result)
-    save_bundle(result.bundle, network, truth.spec, card=card, provenance=provenance, overwrite=True)
+    content = BundleContent(
+        spec=truth.spec,
+        card=card,
+        provenance=provenance,
+        name=config.name,
+        statistics={"pixels": result.pixels, "test_iou": result.test_iou},
+        pretrained=config.model.pretrained,
+    )
+    save_bundle(result.bundle, network, content, overwrite=True)
     report = {"config": config.model_dump(mode="json"), "provenance": provenance.to_dict(), "result": asdict(result)}
     text = json.dumps(report, indent=2, default=str)
     result.bundle.with_name("report.json").write_text(text + "\n", encoding="utf-8")

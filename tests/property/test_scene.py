@@ -13,16 +13,16 @@ from pyproj import CRS
 from geoseg.core.grid import Grid, Window
 from geoseg.io.scene import open_scene
 
-HEIGHT, WIDTH = 90, 70
+HEIGHT, WIDTH = 620, 590  # more than a block of the warper, which has its own
 UTM11 = Grid(crs=CRS.from_epsg(32611), transform=Affine(33, 0, 832_100, 0, -33, 4_158_700), height=HEIGHT, width=WIDTH)
-DEGREES = Grid(crs=CRS.from_epsg(4326), transform=Affine(8e-4, 0, -113.245, 0, -7e-4, 37.516), height=42, width=40)
+DEGREES = Grid(crs=CRS.from_epsg(4326), transform=Affine(8e-4, 0, -113.26, 0, -7e-4, 37.53), height=280, width=300)
 
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory):
     data = reflectance_dn(HEIGHT, WIDTH)
-    data[:, 40:50, 20:40] = 65535
-    data[2, :9] = 65535
+    data[:, 200:350, 120:340] = 65535
+    data[2, :70] = 65535
     declared = {"names": ("blue", "green", "red", "nir"), "scale": 2e-5, "offset": -0.1, "nodata": 65535}
     scene = open_scene(write_raster(tmp_path_factory.mktemp("s") / "s.tif", data, transform=NORTH_UP, **declared))
     grid = scene.grid
@@ -45,12 +45,12 @@ KINDS = ("as stored", "finer", "a little coarser", "coarser", "another CRS", "me
 
 @given(
     kind=st.sampled_from(KINDS),
-    row=st.integers(-30, 110),
-    col=st.integers(-30, 110),
+    row=st.integers(-40, 700),
+    col=st.integers(-40, 700),
     height=st.integers(1, 70),
     width=st.integers(1, 70),
 )
-@settings(max_examples=150)
+@settings(max_examples=100)
 def test_a_window_is_a_piece_of_the_whole(scenes, kind, row, col, height, width):
     scene, whole = scenes[0][kind], scenes[1][kind]
     window = Window(row=row, col=col, height=height, width=width)
@@ -66,8 +66,11 @@ def test_a_window_is_a_piece_of_the_whole(scenes, kind, row, col, height, width)
     np.testing.assert_allclose(raster.grid.transform @ (0, 0), scene.grid.transform @ (col, row))
 
 
-@given(kind=st.sampled_from(KINDS), rows=st.integers(7, 120), cols=st.integers(7, 120))
-@settings(max_examples=15)
+CHEAP = ("as stored", "coarser", "another CRS")
+
+
+@given(kind=st.sampled_from(CHEAP), rows=st.integers(200, 700), cols=st.integers(200, 700))
+@settings(max_examples=8)
 def test_xarray_does_not_depend_on_chunks(scenes, kind, rows, cols):
     scene, whole = scenes[0][kind], scenes[1][kind]
     array = scene.to_xarray(chunks=(rows, cols), indices=("ndwi",)).compute(scheduler="synchronous")

@@ -62,10 +62,10 @@ def test_a_source_without_visible_bands_gives_the_mean_of_all():
 @pytest.mark.parametrize("target", [SIX, ("red", "nir"), ("nir",), (None,) * 13])
 def test_outputs_keep_their_variance_for_independent_standardised_channels(target):
     generator = torch.Generator().manual_seed(2)
-    weight = torch.randn(64, 3, 7, 7, generator=generator) * torch.rand(64, 1, 1, 1, generator=generator)
+    weight = torch.randn(64, 3, 3, 3, generator=generator) * torch.rand(64, 1, 1, 1, generator=generator)
 
     def variance(kernel: torch.Tensor) -> float:
-        pixels = torch.randn(8, kernel.shape[1], 64, 64, generator=generator)
+        pixels = torch.randn(16, kernel.shape[1], 64, 64, generator=generator)
         return float(nn.functional.conv2d(pixels, kernel).var())
 
     adapted = adapt_first_conv(weight, RGB, target)

@@ -29,7 +29,7 @@ class TorchRuntime:
 
     def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Class probabilities (N, classes, H, W) of normalised channels (N, channels, H, W), float32."""
-        pixels = torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32))
+        pixels = torch.from_numpy(np.array(batch, dtype=np.float32, order="C"))  # a copy, which may be written
         with torch.inference_mode(), torch.backends.cudnn.flags(deterministic=True, allow_tf32=False):
             pixels = pixels.to(self._device, memory_format=torch.channels_last)
             probabilities = torch.softmax(self._model(pixels), dim=1)

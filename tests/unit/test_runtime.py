@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from geoseg.core.bands import Band, BandSet
+from geoseg.core.legend import LandClass, Legend
+from geoseg.core.provenance import Provenance
+from geoseg.errors import InputError
+from geoseg.models.build import build_model
+from geoseg.models.bundle import Bundle, BundleContent, extract_graph, save_bundle
+from geoseg.models.runtime import open_runtime
+from geoseg.models.spec import ModelSpec
+
+SHAPES = [(1, 4, 32, 32), (3, 4, 64, 32), (2, 4, 96, 128)]
+
+
+@pytest.fixture(scope="module", params=[("unet", "resnet18"), ("deeplabv3plus", "tu-mobilenetv3_small_050")], ids=str)
+def bundle(request, tmp_path_factory) -> Bundle:
+    architecture, encoder = request.param
+    spec = ModelSpec(
+        architecture=architecture,
+        encoder=encoder,
+        bands=BandSet(tuple(Band(name=name, common_name=name) for name in ("blue", "green", "red", "nir"))),
+        legend=Legend(tuple(LandClass(code=i, name=f"class {i}", colour="#102030") for i in range(3))),
+        gsd_m=10,
+        decoder_channels=(64, 32, 16, 16, 8) if architecture == "unet" else None,
+    )
+    torch.manual_seed(1)
+    model = build_model(spec)
+    with torch.no_grad():
+        for _ in range(3):
+            model(torch.randn(4, 4, 64, 64))  # batch norms see data, so that evaluation is well scaled
+        head = model.segmentation_head[0]
+        head.weight *= 3 / model.eval()(torch.randn(4, 4, 64, 64)).std()  # so that probabilities come near 0 and 1
+    content = BundleContent(spec=spec, card="", provenance=Provenance(versions={}))
+    return save_bundle(tmp_path_factory.mktemp("bundle") / "model.geoseg", model, content)
+
+
+@pytest.fixture(scope="module")
+def without_graph(bundle, tmp_path_factory) -> Bundle:
+    from geoseg.models.bundle import load_model
+
+    path = tmp_path_factory.mktemp("bundle") / "model.geoseg"
+    content = BundleContent(spec=bundle.spec, card="", provenance=bundle.provenance, graph=False)
+    return save_bundle(path, load_model(bundle), content)
+
+
+def batch(shape: tuple[int, ...]) -> np.ndarray:
+    return np.random.default_rng(4).normal(size=shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_runtimes_agree(bundle, shape):
+    pixels = batch(shape)
+    found = {name: open_runtime(bundle, runtime=name, device="cpu")(pixels) for name in ("openvino", "torch")}
+    for probabilities in found.values():
+        assert probabilities.dtype == np.float32
+        assert probabilities.shape == (shape[0], 3, *shape[2:])
+        assert probabilities.flags.c_contiguous
+        np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    assert found["torch"].max() > 0.8
+    assert np.abs(found["openvino"] - found["torch"]).max() <= 1e-4
+
+
+def test_onnxruntime_gives_the_same_from_the_extracted_files(bundle, tmp_path):
+    session = onnxruntime.InferenceSession(extract_graph(bundle, tmp_path), providers=["CPUExecutionProvider"])
+    runtime = open_runtime(bundle, runtime="openvino")
+    for shape in SHAPES:
+        (wanted,) = session.run(["probabilities"], {"pixels": batch(shape)})
+        assert np.abs(runtime(batch(shape)) - wanted).max() <= 1e-4
+
+
+@pytest.mark.parametrize("name", ["openvino", "torch"])
+def test_the_same_batch_gives_the_same_bits(bundle, name):
+    pixels = batch(SHAPES[1])
+    first = open_runtime(bundle, runtime=name, device="cpu")
+    results = [first(pixels), first(pixels), open_runtime(bundle, runtime=name, device="cpu")(pixels)]
+    assert all(result.tobytes() == results[0].tobytes() for result in results)
+
+
+@pytest.mark.parametrize("name", ["openvino", "torch"])
+def test_results_stay_when_the_next_batch_runs(bundle, name):
+    runtime = open_runtime(bundle, runtime=name, device="cpu")
+    first = runtime(batch(SHAPES[0]))
+    copy = first.copy()
+    runtime(batch(SHAPES[0]) + 1)
+    assert np.array_equal(first, copy)
+
+
+def test_views_are_taken_as_they_look(bundle):
+    runtime = open_runtime(bundle, runtime="openvino")
+    pixels = batch((1, 4, 64, 64))
+    view = np.asfortranarray(pixels)[:, :, ::2, ::2]
+    assert np.array_equal(runtime(view), runtime(np.ascontiguousarray(view)))
+
+
+def test_auto_takes_openvino_where_there_is_a_graph(bundle, without_graph):
+    assert open_runtime(bundle).name == "openvino on CPU"
+    assert open_runtime(bundle, device="cpu", threads=1).name == "openvino on CPU"
+    assert open_runtime(without_graph).name.startswith("torch on ")
+    assert open_runtime(without_graph, device="cpu").name == "torch on CPU"
+
+
+def test_one_thread_gives_the_same_map(bundle):
+    pixels = batch(SHAPES[0])
+    one, many = (open_runtime(bundle, runtime="openvino", threads=n)(pixels) for n in (1, None))
+    np.testing.assert_allclose(one, many, atol=1e-5)
+
+
+def test_choices_that_cannot_be_had_are_refused(bundle, without_graph):
+    with pytest.raises(InputError, match="runtime 'tensorrt' is unknown, choose from auto, openvino, torch"):
+        open_runtime(bundle, runtime="tensorrt")
+    with pytest.raises(InputError, match="device 'tpu' is unknown, choose from auto, cpu, cuda"):
+        open_runtime(bundle, device="tpu")
+    with pytest.raises(InputError, match="openvino has no CUDA device"):
+        open_runtime(bundle, runtime="openvino", device="cuda")
+    with pytest.raises(InputError, match="at least one thread"):
+        open_runtime(bundle, threads=0)
+    with pytest.raises(InputError, match=r"has no graph.onnx; use the runtime torch"):
+        open_runtime(without_graph, runtime="openvino")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
+def test_cuda_is_refused_where_there_is_none(bundle):
+    with pytest.raises(InputError, match="no CUDA device is usable here"):
+        open_runtime(bundle, device="cuda")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is here")
+def test_cuda_agrees_with_the_cpu(bundle):
+    for shape in SHAPES:
+        found = [open_runtime(bundle, runtime="torch", device=device)(batch(shape)) for device in ("cuda", "cpu")]
+        assert np.abs(found[0] - found[1]).max() <= 1e-4
+
+
+def test_openvino_needs_no_torch(bundle):
+    code = f"""
+import sys
+from pathlib import Path
+import numpy as np
+from geoseg.models.bundle import load_bundle
+from geoseg.models.runtime import open_runtime
+runtime = open_runtime(load_bundle(Path({str(bundle.path)!r})))
+probabilities = runtime(np.zeros((1, 4, 64, 64), dtype=np.float32))
+sys.exit(0 if probabilities.shape == (1, 3, 64, 64) and "torch" not in sys.modules else "torch was imported")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.strip()) == (0, "")
