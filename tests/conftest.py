@@ -77,10 +77,10 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small untrained U-Net for `factory.BANDS` and `factory.LEGEND`, saved as a bundle."""
     import torch
     from factory import BANDS, LEGEND
-    from geoseg.models.bundle import BundleContent, save_bundle
 
     from geoseg.core.provenance import Provenance
     from geoseg.models.build import build_model
+    from geoseg.models.bundle import BundleContent, save_bundle
     from geoseg.models.spec import ModelSpec
 
     torch.manual_seed(0)

@@ -34,7 +34,7 @@ Standardise = Annotated[
     bool | None,
     typer.Option(
         "--standardise/--no-standardise",
-        help="Scale each band to the mean of the training data [default: only where the scene is not calibrated].",
+        help="Scale by whole-scene means to the training data [default: only where the scene is not calibrated].",
     ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")]

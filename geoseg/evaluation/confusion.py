@@ -44,7 +44,8 @@ class Confusion:
         """Intersection over union of each class, shape (class,); NaN for a class in neither truth nor map."""
         hits = np.diag(self.counts).astype(np.float64)
         union = self.counts.sum(axis=0) + self.counts.sum(axis=1) - hits
-        return np.divide(hits, union, out=np.full_like(hits, np.nan), where=union > 0)
+        iou: NDArray[np.float64] = np.divide(hits, union, out=np.full_like(hits, np.nan), where=union > 0)
+        return iou
 
     @property
     def mean_iou(self) -> float:

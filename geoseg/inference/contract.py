@@ -19,6 +19,7 @@ COARSEST = 3.0  # times the model's GSD; beyond it the detail that the model was
 UNUSUAL_Z = 2.0  # scene mean this many training standard deviations off: said
 IMPOSSIBLE_Z = 6.0  # this many: refused as wrongly scaled
 SPREAD_RANGE = (0.005, 20.0)  # scene std in training stds; outside: refused as wrongly scaled
+OWN_GAIN_SHARE = 0.5  # of an uncalibrated scene's bands; 0: one gain for all, 1: each band its own
 ENOUGH_PIXELS = 1000  # fewer say nothing about spread
 
 
@@ -42,7 +43,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckOptions:
-    """`standardise`: scale each band to the mean of the training data; None = only where the scene is not calibrated."""
+    """`standardise`: scale by whole-scene means to the training data; None = only where the scene is not calibrated."""
 
     standardise: bool | None = None
 
@@ -117,9 +118,7 @@ def fit_grid(scene: Scene, spec: ModelSpec) -> tuple[Scene, Finding]:
     """The scene on its own grid when its GSD is within 10 % of the model's, else resampled to the model's GSD."""
     down, along = scene.grid.gsd_m
     found = f"{down:.4g} m" if abs(down / along - 1) < 0.02 else f"{down:.4g} x {along:.4g} m"
-    factors = [
-        _snapped(spec.gsd_m / gsd) if abs(gsd / spec.gsd_m - 1) > GSD_TOLERANCE else 1.0 for gsd in (down, along)
-    ]
+    factors = [_factor(gsd, spec.gsd_m) for gsd in (down, along)]
     if factors == [1.0, 1.0]:
         return scene, Finding("GSD", Verdict.FITS, f"{found}, the model was trained at {spec.gsd_m:g} m")
     if max(down, along) > COARSEST * spec.gsd_m:
@@ -129,8 +128,14 @@ def fit_grid(scene: Scene, spec: ModelSpec) -> tuple[Scene, Finding]:
     return resampled, Finding("GSD", Verdict.FIXED, f"{found} resampled to the model's {spec.gsd_m:g} m")
 
 
-def _snapped(factor: float) -> float:
-    """The nearest whole number, or part of one, when within 1 %, so that pixels nest: a UTM pixel of 10 m is 9.998 m."""
+def _factor(gsd: float, wanted: float) -> float:
+    """How many times larger pixels must become: 1 within tolerance; else a whole number, or part of one, if within 1 %.
+
+    Whole numbers let pixels nest: on the ellipsoid a UTM pixel of 10 m is 9.998 m.
+    """
+    if abs(gsd / wanted - 1) <= GSD_TOLERANCE:
+        return 1.0
+    factor = wanted / gsd
     nearest = max(1, round(max(factor, 1 / factor)))
     whole = nearest if factor >= 1 else 1 / nearest
     return whole if abs(factor / whole - 1) < SNAP_TOLERANCE else factor
@@ -178,7 +183,7 @@ def _fit_scaling(scene: Scene, spec: ModelSpec, preview: Raster, options: CheckO
     if not preview.valid.any():
         return calibrated, Finding("scaling", Verdict.FITS, "no valid pixel to judge")
     why = "asked for" if options.standardise else f"no calibration known for {', '.join(uncalibrated)}"
-    text = f"{why}: each band scaled so that its mean over the whole scene is that of the training data"
+    text = f"{why}: scaled by the whole scene's means to those of the training data"
     return _standardised(calibrated, preview), Finding("scaling", Verdict.FIXED, text, unsure=True)
 
 
@@ -194,16 +199,18 @@ def _looks_like_reflectance(preview: Raster) -> bool:
 
 
 def _standardised(bands: BandSet, preview: Raster) -> BandSet:
-    """Bands whose whole-scene means are those of the training data: a gain alone, as unknown units differ by one.
+    """Bands scaled by gains, since unknown units differ by gains; the gains come from means over the whole scene.
 
-    Matching the spread as well, by an offset, was tried and is worse: a scene with other shares of water or forest than
-    the training data has another spread, and the offset then turns dark water into something green.
+    Two causes make a scene's means differ from the training data's: units, and another composition (more water, less
+    forest). One common gain would keep the ratios between bands, a gain for each band would force them to those of
+    the training data; in doubt between the two causes the gains are half-way, in logarithms.
     """
     means = np.maximum(preview.data[:, preview.valid].astype(np.float64).mean(axis=1), 1e-9)
+    wanted = np.array([band.mean for band in bands])
+    common = wanted.mean() / means.mean()
+    gains = common * (wanted / means / common) ** OWN_GAIN_SHARE
     return BandSet(
-        tuple(
-            replace(band, scale=band.mean / mean, offset=0.0) for band, mean in zip(bands, means.tolist(), strict=True)
-        )
+        tuple(replace(band, scale=gain, offset=0.0) for band, gain in zip(bands, gains.tolist(), strict=True))
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from geoseg.training.config import TrainConfig
 from geoseg.training.result import TrainResult
 
@@ -29,7 +31,7 @@ def _data(config: TrainConfig) -> str:
     )
 
 
-def _scene_name(path: object) -> str:
+def _scene_name(path: Path | list[Path]) -> str:
     paths = path if isinstance(path, list) else [path]
     return " + ".join(p.name for p in paths)
 

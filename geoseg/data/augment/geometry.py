@@ -12,7 +12,7 @@ def flip_and_turn(
     channels: NDArray[Any], labels: NDArray[Any], rng: np.random.Generator
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """One of the eight symmetries of the square, drawn uniformly, for channels (channel, row, col) and labels alike."""
-    turns, mirrored = rng.integers(4), bool(rng.integers(2))
+    turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
     channels, labels = np.rot90(channels, turns, axes=(1, 2)), np.rot90(labels, turns)
     if mirrored:
         channels, labels = channels[:, :, ::-1], labels[:, ::-1]
