@@ -37,7 +37,11 @@ class ClassConfig(_Part):
 
 
 class ModelConfig(_Part):
-    """The network: see `geoseg.models.spec.ModelSpec`; bands by common name, `pretrained` as in `build_model`."""
+    """The network: see `geoseg.models.spec.ModelSpec`; bands by common name.
+
+    `pretrained` is a file of encoder weights, a torchgeo weight by name, "imagenet", or null for random weights;
+    nothing is downloaded unless `allow_download`.
+    """
 
     architecture: Literal["unet", "deeplabv3plus"] = "unet"
     encoder: str = "resnet18"
@@ -46,6 +50,7 @@ class ModelConfig(_Part):
     indices: tuple[str, ...] = ()
     gsd_m: float = Field(gt=0)
     pretrained: str | None = None
+    allow_download: bool = False
 
 
 class SplitConfig(_Part):
@@ -104,7 +109,7 @@ class TrainConfig(_Part):
 
 
 def read_config(path: Path) -> TrainConfig:
-    """Read and validate a training config; relative scene and label paths are made absolute.
+    """Read and validate a training config; relative paths are made absolute.
 
     Raises:
         MissingFileError: no such file.
@@ -132,4 +137,7 @@ def _with_absolute_paths(config: TrainConfig, folder: Path) -> TrainConfig:
     for scene in config.scenes:
         paths = [folder / p for p in scene.path] if isinstance(scene.path, list) else folder / scene.path
         scenes.append(scene.model_copy(update={"path": paths, "labels": folder / scene.labels}))
-    return config.model_copy(update={"scenes": scenes})
+    model = config.model
+    if model.pretrained is not None and (folder / model.pretrained).is_file():
+        model = model.model_copy(update={"pretrained": str(folder / model.pretrained)})
+    return config.model_copy(update={"scenes": scenes, "model": model})

@@ -1,22 +1,13 @@
 """Label rasters to polygons along pixel borders: exact, row by row, with memory for the open polygons only.
 
-Around every pixel corner the four pixels fall into sectors between the borders that meet there. A sector is one turn
-of one component's outline, so that a sweep over the corners, row by row, creates every vertex once and links it to the
-next one along the outline, with the component on the right-hand side as seen on screen. A component that has no pixel
-in a new row is finished, its outlines are closed, and it is given out.
-
-Where two pixels of one component meet at a corner only, its outlines must touch there and not cross: background is
-4-connected, so a hole stays a ring of its own. Whether two such pixels are one component may be known only rows later;
-the two vertices remember each other as twins, and change their successors when the component is finished.
+The rows go into a `Sweep`; the components that it finishes are walked and given out as `Polygons`, batch by batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
-import numba
 import numpy as np
 import shapely
 from affine import Affine
@@ -24,33 +15,7 @@ from numpy.typing import NDArray
 
 from geoseg.core.legend import UNLABELLED
 from geoseg.errors import InputError
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-_NOBODY = -1
-_NORTH, _EAST, _SOUTH, _WEST = 0, 1, 2, 3
-_UNSEEN, _OPEN, _WALKED = 0, 1, 2
-_MOST_VERTICES = np.iinfo(np.int32).max
-
-_VERTEX = np.dtype([(name, np.int32) for name in ("col", "row", "next", "sibling", "twin", "mark")])
-_COMPONENT = np.dtype(
-    [(name, np.int32) for name in ("parent", "link", "head", "tail", "code", "done")]
-    + [(name, np.int64) for name in ("first", "last_row", "vertices", "pixels", "confidence_pixels")]
-    + [(name, np.float64) for name in ("area", "confidence_sum")]
-)
-# A column of pixels at the sweep's row, and the corner at its right: codes and components of the pixels above and
-# below, the vertex from which an outline comes down to the corner, and the one to which an outline goes up.
-_COLUMN = np.dtype([(name, np.int32) for name in ("code_above", "code_below", "above", "below", "down", "up")])
-_STATE = np.dtype(
-    [
-        (name, np.int64)
-        for name in (
-            "row", "keep_junctions", "vertices_used", "vertex_free", "vertices_spare", "components_used",
-            "component_free", "components_spare", "merged", "done", "done_components", "done_vertices",
-        )
-    ]
-)  # fmt: skip
+from geoseg.vectorize.sweep import Sweep, enlarge, start_sweep, sweep_rows, take_done, walk_rings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -123,7 +88,7 @@ def trace(
     """
     row, sweep = 0, None
     for strip in strips:
-        sweep = sweep or _start(strip.codes.shape[1], keep_junctions=keep_junctions)
+        sweep = sweep or start_sweep(strip.codes.shape[1], keep_junctions=keep_junctions)
         _check(strip, width=len(sweep.front) - 2)
         areas = row_area_m2[row : row + len(strip.codes)]
         row += len(strip.codes)
@@ -155,62 +120,29 @@ def _check_rows(rows: int, expected: int, *, at_end: bool) -> None:
         raise InputError(msg)
 
 
-class _Sweep(NamedTuple):
-    """All memory of the sweep; `vertices` and `components` are pools whose free entries are linked."""
-
-    front: NDArray[Any]
-    vertices: NDArray[Any]
-    components: NDArray[Any]
-    state: NDArray[Any]
-
-
-def _start(width: int, *, keep_junctions: bool) -> _Sweep:
-    front = np.zeros(width + 2, dtype=_COLUMN)
-    front["code_above"] = front["code_below"] = UNLABELLED
-    front["above"] = front["below"] = _NOBODY
-    state = np.zeros(1, dtype=_STATE)
-    for name in ("vertex_free", "component_free", "merged", "done"):
-        state[name] = _NOBODY
-    state["keep_junctions"] = keep_junctions
-    return _Sweep(front, np.zeros(8 * width, dtype=_VERTEX), np.zeros(2 * width, dtype=_COMPONENT), state)
-
-
-def _feed(sweep: _Sweep, strip: LabelStrip, areas: NDArray[np.float64]) -> _Sweep:
+def _feed(sweep: Sweep, strip: LabelStrip, areas: NDArray[np.float64]) -> Sweep:
     confidence = np.empty((0, 0), np.float32) if strip.confidence is None else strip.confidence
     codes = np.ascontiguousarray(strip.codes)
     confidence = np.ascontiguousarray(confidence, dtype=np.float32)
     areas = np.ascontiguousarray(areas, dtype=np.float64)
-    row = _sweep_rows(codes, confidence, areas, 0, sweep)
+    row = sweep_rows(codes, confidence, areas, 0, sweep)
     while row < len(codes):
-        sweep = _enlarge(sweep)
-        row = _sweep_rows(codes, confidence, areas, row, sweep)
+        sweep = enlarge(sweep)
+        row = sweep_rows(codes, confidence, areas, row, sweep)
     return sweep
 
 
-def _enlarge(sweep: _Sweep) -> _Sweep:
-    """Twice the room for vertices and components, and at least enough for one row of pixels."""
-    width = len(sweep.front)
-    if 2 * len(sweep.vertices) + 4 * width > _MOST_VERTICES:
-        msg = f"polygons of more than {_MOST_VERTICES // 2} vertices are open at once; smooth or tile the labels first"
-        raise InputError(msg)
-    more = [
-        np.concatenate([pool, np.zeros(len(pool) + room, dtype=pool.dtype)])
-        for pool, room in ((sweep.vertices, 4 * width), (sweep.components, width))
-    ]
-    return _Sweep(sweep.front, more[0], more[1], sweep.state)
-
-
-def _give_out(sweep: _Sweep) -> Polygons:
+def _give_out(sweep: Sweep) -> Polygons:
     state = sweep.state[0]
     n, vertices = int(state["done_components"]), int(state["done_vertices"])
-    labels = _take_done(n, sweep)
+    labels = take_done(n, sweep)
     done = sweep.components[labels]
     order = np.lexsort((done["first"], done["last_row"]))
     done = done[order]
     coords = np.empty((vertices + vertices // 4, 2), dtype=np.int32)  # a ring has at least four vertices, and closes
     ring_offsets = np.zeros(vertices // 4 + 1, dtype=np.int64)
     polygon_offsets = np.zeros(n + 1, dtype=np.int64)
-    _walk(labels[order], sweep, coords, ring_offsets, polygon_offsets)
+    walk_rings(labels[order], sweep, coords, ring_offsets, polygon_offsets)
     ring_offsets = ring_offsets[: polygon_offsets[-1] + 1].copy()
     return Polygons(
         coords=coords[: ring_offsets[-1]].copy(),
@@ -223,302 +155,3 @@ def _give_out(sweep: _Sweep) -> Polygons:
         confidence_sum=done["confidence_sum"].copy(),
         confidence_pixels=done["confidence_pixels"].copy(),
     )
-
-
-def _compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """The decorator of numba, with the function's type kept."""
-    return cast("Callable[P, R]", numba.njit(cache=True)(function))
-
-
-@_compiled
-def _find(components: NDArray[Any], label: int) -> int:
-    """The component that this one was merged into; paths are halved on the way."""
-    while components[label].parent != label:
-        components[label].parent = components[components[label].parent].parent
-        label = int(components[label].parent)
-    return label
-
-
-@_compiled
-def _new_component(code: int, first: int, sweep: _Sweep) -> int:
-    state = sweep.state[0]
-    label = int(state.component_free)
-    if label == _NOBODY:
-        label = int(state.components_used)
-        state.components_used += 1
-    else:
-        state.component_free = sweep.components[label].link
-        state.components_spare -= 1
-    entry = sweep.components[label]
-    entry.parent, entry.code, entry.first, entry.done = label, code, first, 0
-    entry.head, entry.tail, entry.vertices = _NOBODY, _NOBODY, 0
-    entry.pixels, entry.area, entry.confidence_sum, entry.confidence_pixels = 0, 0.0, 0.0, 0
-    return label
-
-
-@_compiled
-def _free_component(label: int, sweep: _Sweep) -> None:
-    sweep.components[label].link = sweep.state[0].component_free
-    sweep.state[0].component_free = label
-    sweep.state[0].components_spare += 1
-
-
-@_compiled
-def _merge(a: int, b: int, sweep: _Sweep) -> int:
-    """Join two components; the one with the earlier first pixel stays, and its vertices come first."""
-    if a < 0 or a == b:
-        return b
-    if sweep.components[b].first < sweep.components[a].first:
-        a, b = b, a
-    stays, goes = sweep.components[a], sweep.components[b]
-    sweep.vertices[stays.tail].sibling = goes.head
-    stays.tail = goes.tail
-    stays.vertices += goes.vertices
-    stays.pixels += goes.pixels
-    stays.area += goes.area
-    stays.confidence_sum += goes.confidence_sum
-    stays.confidence_pixels += goes.confidence_pixels
-    stays.last_row = max(stays.last_row, goes.last_row)
-    goes.parent = a
-    goes.link = sweep.state[0].merged
-    sweep.state[0].merged = b
-    return a
-
-
-@_compiled
-def _label_row(codes: NDArray[np.uint8], confidence: NDArray[np.float32], area: float, sweep: _Sweep) -> None:
-    """Give every run of one code in the new row its component, and add the run to the component's sums."""
-    front, components, row = sweep.front, sweep.components, sweep.state[0].row
-    width = len(codes)
-    end = 0
-    while end < width:
-        begin, code, label = end, codes[end], _NOBODY
-        while end < width and codes[end] == code:
-            if code != UNLABELLED and front[end + 1].code_above == code:
-                label = _merge(label, _find(components, front[end + 1].above), sweep)
-            end += 1
-        if code != UNLABELLED and label == _NOBODY:
-            label = _new_component(code, row * width + begin, sweep)
-        for col in range(begin, end):
-            front[col + 1].code_below = code
-            front[col + 1].below = label
-        if label != _NOBODY:
-            entry = components[label]
-            entry.last_row = row
-            entry.pixels += end - begin
-            entry.area += (end - begin) * area
-            for value in confidence[begin:end]:
-                if not np.isnan(value):
-                    entry.confidence_sum += value
-                    entry.confidence_pixels += 1
-
-
-@_compiled
-def _settle_merges(sweep: _Sweep) -> None:
-    """Let both rows name merged components by what they became, and free the names that are gone."""
-    components, state = sweep.components, sweep.state[0]
-    if state.merged == _NOBODY:
-        return
-    for i in range(len(sweep.front)):
-        column = sweep.front[i]
-        if column.above != _NOBODY:
-            column.above = _find(components, column.above)
-        if column.below != _NOBODY:
-            column.below = _find(components, column.below)
-    while state.merged != _NOBODY:
-        label = state.merged
-        state.merged = components[label].link
-        _free_component(label, sweep)
-
-
-@_compiled
-def _new_vertex(label: int, col: int, sweep: _Sweep) -> int:
-    state = sweep.state[0]
-    i = int(state.vertex_free)
-    if i == _NOBODY:
-        i = int(state.vertices_used)
-        state.vertices_used += 1
-    else:
-        state.vertex_free = sweep.vertices[i].next
-        state.vertices_spare -= 1
-    vertex, component = sweep.vertices[i], sweep.components[label]
-    vertex.col, vertex.row, vertex.mark = col, state.row, _UNSEEN
-    vertex.next = vertex.sibling = vertex.twin = _NOBODY
-    if component.head == _NOBODY:
-        component.head = i
-    else:
-        sweep.vertices[component.tail].sibling = i
-    component.tail = i
-    component.vertices += 1
-    return i
-
-
-@_compiled
-def _trace_row(sweep: _Sweep) -> None:
-    """Turn the outlines at every corner between the row above and the new row.
-
-    For each edge at a corner, `comes` is the vertex from which an outline comes along it, and `leads` the one to which
-    an outline leads: vertices made before at the ends of the edges to the north and west, and, once a corner is done,
-    those that later corners find at the ends of its edges to the south and east.
-    """
-    front, keep_junctions = sweep.front, sweep.state[0].keep_junctions
-    made, comes, leads = np.empty(4, np.int32), np.empty(4, np.int32), np.empty(4, np.int32)
-    for col in range(len(front) - 1):
-        left, right = front[col], front[col + 1]
-        # going round clockwise: edge i is followed by pixel i
-        codes = (right.code_above, right.code_below, left.code_below, left.code_above)
-        edges = (codes[3] != codes[0], codes[0] != codes[1], codes[1] != codes[2], codes[2] != codes[3])
-        if edges[0] == edges[2] and edges[1] == edges[3] and not (edges[0] and edges[1]):
-            continue  # nothing turns here
-        labels = (right.above, right.below, left.below, left.above)
-        comes[_NORTH], leads[_NORTH] = comes[_SOUTH], leads[_SOUTH] = left.down, left.up
-        comes[_WEST], leads[_WEST] = comes[_EAST], leads[_EAST]
-        for out in range(4):
-            if edges[out] and codes[out] != UNLABELLED:
-                into = _next_edge(edges, out)
-                if keep_junctions or (into - out) % 4 != 2:
-                    made[out] = _new_vertex(labels[out], col, sweep)
-                    _link(made[out], into, out, comes, leads, sweep.vertices)
-        left.down, left.up = comes[_SOUTH], leads[_SOUTH]
-        if edges[0] and edges[1] and edges[2] and edges[3]:
-            _pair_twins(made, codes, sweep.vertices)
-
-
-@_compiled
-def _next_edge(edges: tuple[bool, ...], edge: int) -> int:
-    edge = (edge + 1) % 4
-    while not edges[edge]:
-        edge = (edge + 1) % 4
-    return edge
-
-
-@_compiled
-def _link(
-    i: int, into: int, out: int, comes: NDArray[np.int32], leads: NDArray[np.int32], vertices: NDArray[Any]
-) -> None:
-    """Let an outline come into a corner along one edge, turn at vertex i and go out along another edge."""
-    if into % _WEST == 0:  # north or west
-        vertices[comes[into]].next = i
-    else:
-        leads[into] = i
-    if out % _WEST == 0:
-        vertices[i].next = leads[out]
-    else:
-        comes[out] = i
-
-
-@_compiled
-def _pair_twins(made: NDArray[np.int32], codes: tuple[int, ...], vertices: NDArray[Any]) -> None:
-    for i in range(2):
-        if codes[i] == codes[i + 2] and codes[i] != UNLABELLED:
-            vertices[made[i]].twin = made[i + 2]
-            vertices[made[i + 2]].twin = made[i]
-
-
-@_compiled
-def _finish_row(sweep: _Sweep) -> None:
-    """List the components that ended above the new row as done, and make the new row the one above."""
-    front, components, state = sweep.front, sweep.components, sweep.state[0]
-    for i in range(len(front)):
-        label = front[i].above
-        if label != _NOBODY and components[label].last_row < state.row and not components[label].done:
-            components[label].done = 1
-            components[label].link = state.done
-            state.done = label
-            state.done_components += 1
-            state.done_vertices += components[label].vertices
-        front[i].above, front[i].code_above = front[i].below, front[i].code_below
-    state.row += 1
-
-
-@_compiled
-def _sweep_rows(
-    codes: NDArray[np.uint8], confidence: NDArray[np.float32], areas: NDArray[np.float64], row: int, sweep: _Sweep
-) -> int:
-    """Take in rows from `row` on for as long as the pools have room; returns the first row not taken in."""
-    state, width = sweep.state[0], len(sweep.front)
-    while row < len(codes):
-        room = len(sweep.vertices) - state.vertices_used + state.vertices_spare
-        names = len(sweep.components) - state.components_used + state.components_spare
-        if room < 4 * width or names < width:
-            return row
-        _label_row(codes[row], confidence[row] if len(confidence) else confidence.ravel(), areas[row], sweep)
-        _settle_merges(sweep)
-        _trace_row(sweep)
-        _finish_row(sweep)
-        row += 1
-    return row
-
-
-@_compiled
-def _take_done(n: int, sweep: _Sweep) -> NDArray[np.int32]:
-    labels = np.empty(n, dtype=np.int32)
-    state = sweep.state[0]
-    for i in range(n):
-        labels[i] = state.done
-        state.done = sweep.components[labels[i]].link
-    state.done_components = state.done_vertices = 0
-    return labels
-
-
-@_compiled
-def _walk(
-    labels: NDArray[np.int32],
-    sweep: _Sweep,
-    coords: NDArray[np.int32],
-    ring_offsets: NDArray[np.int64],
-    polygon_offsets: NDArray[np.int64],
-) -> None:
-    """Write the rings of finished components, exterior first, and free all that was theirs."""
-    vertices = sweep.vertices
-    n = ring = 0
-    for polygon in range(len(labels)):
-        head = sweep.components[labels[polygon]].head  # at the first pixel's corner: on the exterior
-        _untangle(head, vertices)
-        start = head
-        while start != _NOBODY:
-            if vertices[start].mark == _OPEN:
-                i, first = start, n
-                while vertices[i].mark == _OPEN:
-                    vertices[i].mark = _WALKED
-                    coords[n, 0], coords[n, 1] = vertices[i].col, vertices[i].row
-                    n += 1
-                    i = vertices[i].next
-                coords[n] = coords[first]
-                n += 1
-                ring += 1
-                ring_offsets[ring] = n
-            start = vertices[start].sibling
-        polygon_offsets[polygon + 1] = ring
-        _free_vertices(head, sweep)
-        _free_component(labels[polygon], sweep)
-
-
-@_compiled
-def _untangle(head: int, vertices: NDArray[Any]) -> None:
-    """Where twins turned out to be of one component, exchange their successors: rings then touch, not cross."""
-    i = head
-    while i != _NOBODY:
-        vertices[i].mark = _OPEN
-        i = vertices[i].sibling
-    i = head
-    while i != _NOBODY:
-        twin = vertices[i].twin
-        if twin != _NOBODY and vertices[twin].mark != _OPEN:
-            vertices[twin].twin = _NOBODY  # of another component, which will outlive this vertex
-        elif i < twin:
-            vertices[i].next, vertices[twin].next = vertices[twin].next, vertices[i].next
-        i = vertices[i].sibling
-
-
-@_compiled
-def _free_vertices(head: int, sweep: _Sweep) -> None:
-    vertices, state = sweep.vertices, sweep.state[0]
-    i = head
-    while i != _NOBODY:
-        following = vertices[i].sibling
-        vertices[i].mark = _UNSEEN
-        vertices[i].next = state.vertex_free
-        state.vertex_free = i
-        state.vertices_spare += 1
-        i = following
