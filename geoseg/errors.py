@@ -36,9 +36,3 @@ class OutputError(GeosegError, OSError):
 
 class MissingExtraError(GeosegError, ImportError):
     """An optional package is needed for this and is not installed."""
-
-
-class PartialResultError(GeosegError, RuntimeError):
-    """Part of the work failed after retries, so that no complete result exists."""
-
-    exit_code: ClassVar[int] = 4

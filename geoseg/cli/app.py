@@ -50,8 +50,8 @@ def main() -> None:
     except OSError as error:
         if error.errno not in DISK_TROUBLE:
             raise
-        typer.echo(f"geoseg: {error.filename or 'a temporary file'}: {error.strerror}; nothing was written", err=True)
+        typer.echo(f"geoseg: {error.filename or 'a temporary file'}: {error.strerror}", err=True)
         sys.exit(GeosegError.exit_code)
     except KeyboardInterrupt:
-        typer.echo("geoseg: interrupted; nothing was written", err=True)
+        typer.echo("geoseg: interrupted", err=True)
         sys.exit(130)

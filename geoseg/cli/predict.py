@@ -63,7 +63,7 @@ def predict(
     as_json: AsJson = False,
 ) -> None:
     """Map a scene: geoseg predict scene.tif --out landcover.gpkg --mask landcover.tif."""
-    from geoseg.inference.outputs import Outputs, check_outputs
+    from geoseg.inference.outputs import Outputs
     from geoseg.inference.predict import PredictOptions
     from geoseg.inference.predict import predict as run
 
@@ -71,7 +71,6 @@ def predict(
     if not outputs.paths:
         raise typer.BadParameter("name at least one output: --out, --mask or --probabilities")
     mapping = parse_bands(bands)
-    check_outputs(outputs, overwrite=overwrite)
     options = PredictOptions(
         grid=grid,
         tile=tile,
@@ -103,8 +102,10 @@ def _print_summary(summary: Summary) -> None:
     )
     print_areas(figures.area_m2)
     if figures.confidence is None:
-        typer.echo("the scene holds no valid pixel: the results are empty")
+        typer.echo("geoseg: warning: the scene holds no valid pixel; the results are empty", err=True)
     else:
         typer.echo(f"mean confidence {figures.confidence:.2f}")
     for path in summary.outputs:
         typer.echo(f"wrote {path}")
+    for note in summary.notes:
+        typer.echo(f"note: {note}")

@@ -33,5 +33,6 @@ def train(
         return
     for name, iou in result.test_iou.items():
         typer.echo(f"  {name:<16} IoU {'-' if iou is None else format(iou, '.3f')}")
-    typer.echo(f"test mIoU {result.test_miou or float('nan'):.3f} (validation {result.best_val_miou:.3f})")
+    test = "-" if result.test_miou is None else format(result.test_miou, ".3f")
+    typer.echo(f"test mIoU {test} (validation {result.best_val_miou:.3f})")
     typer.echo(f"wrote {result.bundle}")

@@ -50,15 +50,22 @@ def _burn(source: LabelSource, grid: Grid, legend: Legend) -> NDArray[np.uint8]:
         raise InputError(f"{source.path}: label polygons need the column that holds the class; name it as `column`")
     polygons = read_polygons(source.path, column=source.column, crs=grid.crs)
     code_of = {c.name: c.code for c in legend} | {str(c.code): c.code for c in legend}
-    values = [str(value) for value in polygons[source.column]]
+    values = [_as_text(value) for value in polygons[source.column]]
     unknown = sorted(set(values) - set(code_of))
     if unknown:
         raise InputError(
             f"{source.path}: column {source.column!r} holds {', '.join(unknown)}, the legend has "
-            f"{', '.join(c.name for c in legend)}; add the missing classes or rename"
+            f"{', '.join(f'{c.code} {c.name}' for c in legend)}; add the missing classes or rename"
         )
     shapes = [(geometry, code_of[value]) for geometry, value in zip(polygons.geometry, values, strict=True)]
     burnt: NDArray[np.uint8] = rasterize(
         shapes, out_shape=grid.shape, transform=grid.transform, fill=UNLABELLED, dtype=np.uint8
     )
     return burnt
+
+
+def _as_text(value: object) -> str:
+    """A class as text; whole floats are codes (integers become floats beside a missing value), NaN is "missing"."""
+    if isinstance(value, float):
+        return "missing" if np.isnan(value) else str(int(value)) if value.is_integer() else str(value)
+    return "missing" if value is None else str(value)

@@ -17,6 +17,7 @@ from geoseg.core.grid import Grid, Window
 from geoseg.errors import InputError
 
 FOLDS = ("train", "val", "test")
+TRAIN, VAL, TEST = range(3)
 NO_FOLD = 255
 
 Block = tuple[int, int]

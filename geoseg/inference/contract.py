@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from geoseg.core.bands import Band, BandSet
+from geoseg.core.bands import BandSet
 from geoseg.core.raster import Raster
 from geoseg.errors import ContractError
 from geoseg.io.scene import Scene
@@ -53,13 +53,15 @@ class Fit:
     """A checked scene: the findings, and, where accepted, the scene to read and the bands that normalise it.
 
     `scene` is on the working grid with the model's bands in the model's order; `bands` carry the scene's calibration
-    and the model's statistics. `source` is the same on the grid on which it came.
+    and the model's statistics. `source` is the same on the grid on which it came, `preview` a decimated read of that
+    (None where bands are missing).
     """
 
     findings: tuple[Finding, ...]
     scene: Scene
     bands: BandSet
     source: Scene
+    preview: Raster | None = None
 
     @property
     def accepted(self) -> bool:
@@ -79,21 +81,41 @@ class Fit:
 
 
 def check_scene(scene: Scene, spec: ModelSpec, options: CheckOptions = CheckOptions()) -> Fit:
-    """Compare a scene with a model's contract; values are judged on a decimated read of the whole scene."""
-    scene, bands_finding = fit_bands(scene, spec)
-    findings = [bands_finding, Finding("dtype", Verdict.FITS, str(scene.dtype)), _crs(scene)]
+    """Compare a scene with a model's contract, its values with the training data included."""
+    fit = fit_scene(scene, spec, options)
+    if fit.preview is None:
+        return fit
+    return replace(fit, findings=(*fit.findings, _judge_values(fit.bands, fit.preview)))
+
+
+def fit_scene(scene: Scene, spec: ModelSpec, options: CheckOptions = CheckOptions()) -> Fit:
+    """Bring a scene to a model's bands, grid, nodata and scaling, on the evidence of a decimated read of all of it."""
+    scene, bands_finding = _fit_bands(scene, spec)
+    findings = [
+        bands_finding,
+        Finding("dtype", Verdict.FITS, str(scene.dtype)),
+        Finding("CRS", Verdict.FITS, scene.grid.crs.name),
+    ]
     if bands_finding.verdict is Verdict.REFUSED:
         return Fit(findings=tuple(findings), scene=scene, bands=scene.bands, source=scene)
-    preview = scene.preview()
-    scene, preview, nodata = _fit_nodata(scene, preview)
+    scene, preview, nodata = _fit_nodata(scene)
     bands, scaling = _fit_scaling(scene, spec, preview, options)
-    values = _judge_values(bands, preview)
-    on_grid, gsd = fit_grid(scene, spec)
-    findings += [gsd, nodata, scaling, values]
-    return Fit(findings=tuple(findings), scene=on_grid, bands=bands, source=scene)
+    on_grid, gsd = _fit_grid(scene, spec)
+    findings += [gsd, nodata, scaling]
+    return Fit(findings=tuple(findings), scene=on_grid, bands=bands, source=scene, preview=preview)
 
 
-def fit_bands(scene: Scene, spec: ModelSpec) -> tuple[Scene, Finding]:
+def calibrate(statistics: BandSet, scene: BandSet) -> BandSet:
+    """The calibration and nodata of a scene's bands with the mean and std of a model's, band by band."""
+    return BandSet(
+        tuple(
+            replace(band, scale=own.scale, offset=own.offset, nodata=own.nodata)
+            for band, own in zip(statistics, scene, strict=True)
+        )
+    )
+
+
+def _fit_bands(scene: Scene, spec: ModelSpec) -> tuple[Scene, Finding]:
     """The scene with the model's bands in the model's order; the scene unchanged where one is missing."""
     positions = [scene.bands.find(band) for band in spec.bands]
     missing = [band.name for band, at in zip(spec.bands, positions, strict=True) if at is None]
@@ -114,14 +136,14 @@ def fit_bands(scene: Scene, spec: ModelSpec) -> tuple[Scene, Finding]:
     return scene.select(found), Finding("bands", Verdict.FIXED, f"taken by name: {taken}{notes}")
 
 
-def fit_grid(scene: Scene, spec: ModelSpec) -> tuple[Scene, Finding]:
+def _fit_grid(scene: Scene, spec: ModelSpec) -> tuple[Scene, Finding]:
     """The scene on its own grid when its GSD is within 10 % of the model's, else resampled to the model's GSD."""
     down, along = scene.grid.gsd_m
     found = f"{down:.4g} m" if abs(down / along - 1) < 0.02 else f"{down:.4g} x {along:.4g} m"
     factors = [_factor(gsd, spec.gsd_m) for gsd in (down, along)]
     if factors == [1.0, 1.0]:
         return scene, Finding("GSD", Verdict.FITS, f"{found}, the model was trained at {spec.gsd_m:g} m")
-    if max(down, along) > COARSEST * spec.gsd_m:
+    if max(down, along) > COARSEST * (1 + SNAP_TOLERANCE) * spec.gsd_m:
         text = f"{found} is too coarse: the model was trained at {spec.gsd_m:g} m, and the detail is not in the scene"
         return scene, Finding("GSD", Verdict.REFUSED, f"{text}; use a scene of at most {COARSEST * spec.gsd_m:g} m")
     resampled = scene.on_grid(scene.grid.rescaled(*factors))
@@ -145,27 +167,20 @@ def _describe(bands: BandSet) -> str:
     return ", ".join(b.name if b.common_name in (None, b.name) else f"{b.name} ({b.common_name})" for b in bands)
 
 
-def _crs(scene: Scene) -> Finding:
-    return Finding("CRS", Verdict.FITS, scene.grid.crs.name)
-
-
-def _fit_nodata(scene: Scene, preview: Raster) -> tuple[Scene, Raster, Finding]:
+def _fit_nodata(scene: Scene) -> tuple[Scene, Raster, Finding]:
     """Zero in every band is no ground: where no nodata value is declared, such pixels are taken as nodata."""
     declared = sorted({f"{band.nodata:g}" for band in scene.bands if band.nodata is not None})
     if declared or scene.dtype.kind == "f":
-        share = 1 - preview.valid.mean()
-        text = f"{', '.join(declared) or 'NaN'}; {share:.1%} of the scene"
+        preview = scene.preview()
+        text = f"{', '.join(declared) or 'NaN'}; {1 - preview.valid.mean():.1%} of the scene"
         return scene, preview, Finding("nodata", Verdict.FITS, text)
-    black = (preview.data == 0).all(axis=0) & preview.valid
-    if not black.any():
+    before, scene = scene.preview().valid, scene.with_black_as_nodata()
+    preview = scene.preview()
+    black = (before & ~preview.valid).mean()
+    if not black:
         return scene, preview, Finding("nodata", Verdict.FITS, f"none declared; {preview.valid.mean():.1%} valid")
-    share = black.mean()
-    text = f"none declared; pixels that are 0 in every band ({share:.1%}) are taken as nodata"
-    return (
-        scene.with_black_as_nodata(),
-        replace(preview, valid=preview.valid & ~black),
-        Finding("nodata", Verdict.FIXED, text),
-    )
+    text = f"none declared; pixels that are 0 in every band ({black:.1%}) are taken as nodata"
+    return scene, preview, Finding("nodata", Verdict.FIXED, text)
 
 
 def _fit_scaling(scene: Scene, spec: ModelSpec, preview: Raster, options: CheckOptions) -> tuple[BandSet, Finding]:
@@ -173,23 +188,21 @@ def _fit_scaling(scene: Scene, spec: ModelSpec, preview: Raster, options: CheckO
     uncalibrated = [band.name for band in scene.bands if band.scale is None]
     if uncalibrated and scene.dtype.kind == "f" and _looks_like_reflectance(preview):
         uncalibrated = []
-    calibrated = BandSet(tuple(_merge(own, model) for own, model in zip(scene.bands, spec.bands, strict=True)))
+    calibrated = calibrate(spec.bands, scene.bands)
     if options.standardise is False and uncalibrated:
-        text = f"no calibration known for {', '.join(uncalibrated)}; give --scale and --offset, or allow --standardise"
+        text = f"no calibration known for {', '.join(uncalibrated)}; give scale and offset (as --scale, --offset)"
         return calibrated, Finding("scaling", Verdict.REFUSED, text)
     if not (options.standardise or uncalibrated):
         scales = ", ".join(sorted({f"DN * {b.scale:g} {b.offset:+g}" for b in calibrated if b.scale is not None}))
         return calibrated, Finding("scaling", Verdict.FITS, scales or "reflectance as stored")
     if not preview.valid.any():
         return calibrated, Finding("scaling", Verdict.FITS, "no valid pixel to judge")
+    if min(band.mean for band in spec.bands) <= 0:
+        text = "the model's training means are not all positive, so no gain can lead to them; give --scale and --offset"
+        return calibrated, Finding("scaling", Verdict.REFUSED, text)
     why = "asked for" if options.standardise else f"no calibration known for {', '.join(uncalibrated)}"
     text = f"{why}: scaled by the whole scene's means to those of the training data"
     return _standardised(calibrated, preview), Finding("scaling", Verdict.FIXED, text, unsure=True)
-
-
-def _merge(own: Band, model: Band) -> Band:
-    """Calibration and nodata of the scene's band, statistics of the model's."""
-    return replace(model, scale=own.scale, offset=own.offset, nodata=own.nodata)
 
 
 def _looks_like_reflectance(preview: Raster) -> bool:
@@ -205,12 +218,15 @@ def _standardised(bands: BandSet, preview: Raster) -> BandSet:
     forest). One common gain would keep the ratios between bands, a gain for each band would force them to those of
     the training data; in doubt between the two causes the gains are half-way, in logarithms.
     """
-    means = np.maximum(preview.data[:, preview.valid].astype(np.float64).mean(axis=1), 1e-9)
+    means = np.maximum(bands.physical(preview.data)[:, preview.valid].mean(axis=1, dtype=np.float64), 1e-9)
     wanted = np.array([band.mean for band in bands])
     common = wanted.mean() / means.mean()
     gains = common * (wanted / means / common) ** OWN_GAIN_SHARE
     return BandSet(
-        tuple(replace(band, scale=gain, offset=0.0) for band, gain in zip(bands, gains.tolist(), strict=True))
+        tuple(
+            replace(band, scale=(band.scale or 1.0) * gain, offset=band.offset * gain)
+            for band, gain in zip(bands, gains.tolist(), strict=True)
+        )
     )
 
 
@@ -223,7 +239,7 @@ def _judge_values(bands: BandSet, preview: Raster) -> Finding:
     spread = [float(v.std()) / b.std for v, b in zip(values, bands, strict=True)]
     strange_spread = not SPREAD_RANGE[0] < min(spread) <= max(spread) < SPREAD_RANGE[1]
     off = max(map(abs, z))
-    if off > IMPOSSIBLE_Z or (strange_spread and values.shape[1] >= ENOUGH_PIXELS):
+    if not off <= IMPOSSIBLE_Z or (strange_spread and values.shape[1] >= ENOUGH_PIXELS):
         found = ", ".join(f"{b.name} {v.mean():.4g}" for b, v in zip(bands, values, strict=True))
         needed = ", ".join(f"{b.name} {b.mean:.4g}" for b in bands)
         text = f"means {found} where the model expects about {needed}; give --scale and --offset, or use --standardise"

@@ -25,7 +25,7 @@ READ_ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Piece:
-    """A finished part of the map: class probabilities (class, row, col), zero sum where `valid` is False."""
+    """A finished part of the map: class probabilities (class, row, col), without meaning where `valid` is False."""
 
     window: Window
     probabilities: NDArray[np.float32]

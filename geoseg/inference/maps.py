@@ -60,12 +60,14 @@ class MapWriter:
     def __enter__(self) -> Self:
         files = self._files
         codes = RasterSpec(grid=files.grid, dtype="uint8", band_names=("class",), nodata=UNLABELLED)
-        self._codes = self._stack.enter_context(RasterWriter(files.codes, codes))
-        self._confidence = self._stack.enter_context(RasterWriter(files.confidence, self._working("confidence")))
-        self._probabilities = None
-        if files.probabilities is not None:
-            names = (c.name for c in self._legend)
-            self._probabilities = self._stack.enter_context(RasterWriter(files.probabilities, self._working(*names)))
+        with ExitStack() as stack:
+            self._codes = stack.enter_context(RasterWriter(files.codes, codes))
+            self._confidence = stack.enter_context(RasterWriter(files.confidence, self._working("confidence")))
+            self._probabilities = None
+            if files.probabilities is not None:
+                names = (c.name for c in self._legend)
+                self._probabilities = stack.enter_context(RasterWriter(files.probabilities, self._working(*names)))
+            self._stack = stack.pop_all()  # only when all are open
         return self
 
     def _working(self, *names: str) -> RasterSpec:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from geoseg.errors import OutputError
+from geoseg.io.output import check_writable
 from geoseg.io.vector import VECTOR_SUFFIXES
 
 RASTER_SUFFIXES = (".tif", ".tiff")
@@ -18,11 +19,19 @@ RASTER_SUFFIXES = (".tif", ".tiff")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outputs:
-    """What to write: polygons, mask and class probabilities; the suffix tells the format, None = not wanted."""
+    """What to write: polygons, mask and class probabilities; the suffix tells the format, None = not wanted.
+
+    Strings are taken as paths.
+    """
 
     polygons: Path | None = None
     mask: Path | None = None
     probabilities: Path | None = None
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            object.__setattr__(self, field.name, None if value is None else Path(value))
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -41,38 +50,41 @@ class Outputs:
         """Every file that will appear."""
         return (*self.paths, *self.mask_sidecars)
 
+    def inside(self, work: Path) -> Outputs:
+        """The same files under their own names in the folder `work`, each output in a folder of its own."""
+        staged = {}
+        for field in fields(self):
+            path = getattr(self, field.name)
+            if path is not None:
+                (work / field.name).mkdir()
+                staged[field.name] = work / field.name / path.name
+        return Outputs(**staged)
 
-def check_outputs(outputs: Outputs, *, overwrite: bool) -> None:
+
+def check_outputs(outputs: Outputs, *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:
     """Refuse outputs that cannot be written, before any work is done.
 
     Raises:
-        OutputError: none at all, or one name twice; an unknown suffix; a file that exists (without `overwrite`); a
-            folder that is missing or not writable.
+        OutputError: none at all, or one file twice, or one of the `inputs`; an unknown suffix; a file that exists
+            (without `overwrite`); a folder that is missing or not writable.
     """
     if not outputs.paths:
         raise OutputError("no output asked for; name at least one of --out, --mask and --probabilities")
-    names = [path.name for path in outputs.files]
-    if len(set(names)) < len(names):
-        raise OutputError(f"two outputs share a file name: {', '.join(names)}; choose different ones")
+    taken = {path.resolve() for path in inputs}
+    seen: set[Path] = set()
+    for path in outputs.files:
+        if path.resolve() in taken:
+            raise OutputError(f"{path}: is an input of this run; choose another name")
+        if path.resolve() in seen:
+            raise OutputError(f"{path}: would be written twice; give each output its own name")
+        seen.add(path.resolve())
     if outputs.polygons is not None:
         _check_suffix(outputs.polygons, VECTOR_SUFFIXES, "polygons")
-    for path in (outputs.mask, outputs.probabilities):
-        if path is not None:
-            _check_suffix(path, RASTER_SUFFIXES, "rasters")
+    for raster in (outputs.mask, outputs.probabilities):
+        if raster is not None:
+            _check_suffix(raster, RASTER_SUFFIXES, "rasters")
     for path in outputs.files:
         check_writable(path, overwrite=overwrite)
-
-
-def check_writable(path: Path, *, overwrite: bool) -> None:
-    """Refuse a path that exists (without `overwrite`) or whose folder is missing or read-only, by OutputError."""
-    if path.is_dir():
-        raise OutputError(f"{path}: is a folder; name a file")
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path}: exists already; choose another name or add --overwrite")
-    if not path.parent.is_dir():
-        raise OutputError(f"{path}: there is no folder {path.parent}; make it first")
-    if not os.access(path.parent, os.W_OK):
-        raise OutputError(f"{path}: the folder {path.parent} is not writable; choose another one")
 
 
 @contextmanager
@@ -88,16 +100,25 @@ def work_folder(beside: Path) -> Iterator[Path]:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def publish(outputs: Outputs, work: Path) -> None:
-    """Move the finished files from the work folder to their places; a rename where the file system allows it."""
-    for path in outputs.files:
-        finished = work / path.name
-        if finished.stat().st_dev == path.parent.stat().st_dev:
-            finished.replace(path)
-        else:
-            nearby = path.with_name(f".{path.name}.tmp-{os.getpid()}")
-            shutil.copyfile(finished, nearby)
-            nearby.replace(path)
+def publish(staged: Outputs, outputs: Outputs) -> None:
+    """Give the finished files their final names: all are first brought beside their places, then renamed together.
+
+    Raises:
+        OutputError: a place cannot be written; no output has changed then.
+    """
+    nearby = {path: path.with_name(f".{path.name}.tmp-{os.getpid()}") for path in outputs.files}
+    try:
+        for finished, temporary in zip(staged.files, nearby.values(), strict=True):
+            shutil.move(finished, temporary)  # a rename, or a copy where the file system is another one
+        for path, temporary in nearby.items():
+            temporary.replace(path)
+    except OSError as error:
+        raise OutputError(f"{error.filename}: cannot be written ({error.strerror}); check rights and space") from error
+    finally:
+        for temporary in nearby.values():
+            temporary.unlink(missing_ok=True)
+    if outputs.probabilities is not None:  # statistics that a viewer left beside an older file describe other pixels
+        outputs.probabilities.with_name(f"{outputs.probabilities.name}.aux.xml").unlink(missing_ok=True)
 
 
 def _check_suffix(path: Path, known: tuple[str, ...], what: str) -> None:

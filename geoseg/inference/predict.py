@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Literal
 
+from geoseg.core.legend import Legend
 from geoseg.core.provenance import Provenance
 from geoseg.core.tiling import plan_tiles
 from geoseg.inference.contract import CheckOptions, check_scene
@@ -13,12 +14,12 @@ from geoseg.inference.engine import Job, Progress, infer
 from geoseg.inference.maps import MapFiles, MapWriter, map_strips, regrid, write_mask, write_probabilities
 from geoseg.inference.outputs import Outputs, check_outputs, publish, work_folder
 from geoseg.inference.summary import Summary, measure
-from geoseg.io.fingerprint import fingerprint
+from geoseg.io.fingerprint import fingerprints
 from geoseg.io.scene import Scene
 from geoseg.io.style import raster_qml
 from geoseg.models.bundle import Bundle
 from geoseg.models.runtime import open_runtime
-from geoseg.vectorize.pipeline import PolygonOptions, polygonize
+from geoseg.vectorize.pipeline import PolygonOptions, PolygonSummary, polygonize
 from geoseg.vectorize.trace import LabelStrip
 
 
@@ -58,12 +59,13 @@ def predict(
         OutputError: an output exists, has an unknown suffix or cannot be written.
     """
     spec = bundle.spec
-    check_outputs(outputs, overwrite=options.overwrite)
+    check_outputs(outputs, overwrite=options.overwrite, inputs=(*scene.paths, bundle.path))
+    inputs = fingerprints(scene.paths) | {bundle.path.name: bundle.sha256}
+    provenance = Provenance.now(inputs=inputs, command=options.command)
+    polygon_options = PolygonOptions(simplify_m=options.simplify_m, provenance=provenance)
     fit = check_scene(scene, spec, CheckOptions(standardise=options.standardise)).require()
     plan = plan_tiles(*fit.scene.grid.shape, size=options.tile, overlap=options.overlap, stride=spec.stride)
     runtime = open_runtime(bundle, runtime=options.runtime, device=options.device, threads=options.threads)
-    inputs = {path.name: fingerprint(path) for path in scene.paths} | {bundle.path.name: bundle.sha256}
-    provenance = Provenance.now(inputs=inputs, command=options.command)
     to_scene = options.grid == "scene" and fit.source.grid != fit.scene.grid
     with work_folder(outputs.paths[0]) as work:
         with_probabilities = to_scene or outputs.probabilities is not None
@@ -75,8 +77,9 @@ def predict(
         if to_scene:
             maps = regrid(maps, fit.source, spec.legend, work, progress)
         figures = measure(maps, spec.legend)
-        polygons = _write_outputs(maps, bundle, outputs, provenance, options)
-        publish(outputs, work)
+        staged = outputs.inside(work)
+        written = _write_outputs(maps, spec.legend, staged, polygon_options)
+        publish(staged, outputs)
     return Summary(
         figures=figures,
         shape=maps.grid.shape,
@@ -85,24 +88,23 @@ def predict(
         redundancy=plan.redundancy,
         findings=fit.findings,
         outputs=tuple(str(path) for path in outputs.paths),
-        polygons=polygons,
+        polygons=written.polygons if written else None,
+        notes=written.notes if written else (),
     )
 
 
 def _write_outputs(
-    maps: MapFiles, bundle: Bundle, outputs: Outputs, provenance: Provenance, options: PredictOptions
-) -> int | None:
-    """Everything that was asked for, under its final name but in the work folder; returns the number of polygons."""
-    legend, work = bundle.spec.legend, maps.codes.parent
-    tags = {"GEOSEG_PROVENANCE": json.dumps(provenance.to_dict(), sort_keys=True)}
+    maps: MapFiles, legend: Legend, outputs: Outputs, polygon_options: PolygonOptions
+) -> PolygonSummary | None:
+    """Everything that was asked for; returns what the polygons are, None where none were asked for."""
+    provenance = polygon_options.provenance
+    tags = {"GEOSEG_PROVENANCE": json.dumps(provenance.to_dict(), sort_keys=True)} if provenance else {}
     if outputs.mask is not None:
-        write_mask(maps, legend, work / outputs.mask.name, tags)
-        (work / outputs.mask_sidecars[0].name).write_text(raster_qml(legend), encoding="utf-8")
+        write_mask(maps, legend, outputs.mask, tags)
+        outputs.mask_sidecars[0].write_text(raster_qml(legend), encoding="utf-8")
     if outputs.probabilities is not None:
-        write_probabilities(maps, legend, work / outputs.probabilities.name, tags)
+        write_probabilities(maps, legend, outputs.probabilities, tags)
     if outputs.polygons is None:
         return None
-    polygon_options = PolygonOptions(simplify_m=options.simplify_m, provenance=provenance)
     strips = (LabelStrip(codes=codes, confidence=probability) for _, codes, probability in map_strips(maps))
-    target = work / outputs.polygons.name
-    return polygonize(strips, target, grid=maps.grid, legend=legend, options=polygon_options).polygons
+    return polygonize(strips, outputs.polygons, grid=maps.grid, legend=legend, options=polygon_options)

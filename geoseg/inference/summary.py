@@ -24,7 +24,11 @@ class MapFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """What was made and how; `polygons` is None when none were written, `redundancy` is pixels computed / wanted."""
+    """What was made and how.
+
+    `polygons` is None when none were written, `notes` are what the writer has to say, `redundancy` is pixels computed
+    over pixels wanted.
+    """
 
     figures: MapFigures
     shape: tuple[int, int]
@@ -34,6 +38,7 @@ class Summary:
     findings: tuple[Finding, ...]
     outputs: tuple[str, ...]
     polygons: int | None
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from geoseg.errors import MissingFileError
 
 _BLOCK = 64 * 1024
 _BLOCKS = 64
+
+
+def fingerprints(paths: Iterable[Path]) -> dict[str, str]:
+    """Fingerprints by file name, or by path where two files share a name; what is no local file is "not hashed"."""
+    files = list(dict.fromkeys(paths))
+    names = [path.name for path in files]
+    return {
+        path.name if names.count(path.name) == 1 else str(path): fingerprint(path) if path.is_file() else "not hashed"
+        for path in files
+    }
 
 
 def fingerprint(path: str | Path) -> str:

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from geoseg.errors import MissingExtraError, OutputError
+from geoseg.io.output import check_writable
 
 _INSIDE = Path("tiler", "data", "landsat.tif")
 
@@ -37,8 +38,7 @@ def copy_sample(out: Path, *, overwrite: bool = False) -> None:
     """
     if out.suffix.lower() not in {".tif", ".tiff"}:
         raise OutputError(f"{out}: the sample is a GeoTIFF; name a file that ends in .tif")
-    if out.exists() and not overwrite:
-        raise OutputError(f"{out}: exists already; choose another name or add --overwrite")
+    check_writable(out, overwrite=overwrite)
     sample = find_sample()
     temporary = out.with_name(f".{out.name}.tmp-{os.getpid()}")
     try:

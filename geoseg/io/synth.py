@@ -21,6 +21,7 @@ from pyproj import CRS
 from geoseg.core.grid import Grid, Window
 from geoseg.core.legend import UNLABELLED, LandClass, Legend
 from geoseg.errors import OutputError
+from geoseg.io.output import check_writable
 from geoseg.io.raster import BLOCK, RasterSpec, RasterWriter, folder_beside, write_cog
 
 SYNTH_LEGEND = Legend(
@@ -332,5 +333,4 @@ def _check_outputs(paths: tuple[Path, ...], *, overwrite: bool) -> None:
     for path in paths:
         if path.suffix.lower() not in (".tif", ".tiff"):
             raise OutputError(f"{path}: found the suffix {path.suffix!r}, needed .tif; scenes are written as GeoTIFF")
-        if path.exists() and not overwrite:
-            raise OutputError(f"{path}: exists already; choose another name or overwrite it")
+        check_writable(path, overwrite=overwrite)

@@ -97,13 +97,14 @@ def save_bundle(path: Path, model: nn.Module, content: BundleContent, *, overwri
     return load_bundle(path)
 
 
-def load_bundle(path: Path) -> Bundle:
+def load_bundle(path: str | Path) -> Bundle:
     """Open a bundle: the model's contract and card are read, the rest is checked but not loaded.
 
     Raises:
         MissingFileError: if there is no such file.
         BundleError: if it is damaged, of another schema version, or holds something that may not be in it.
     """
+    path = Path(path)
     with open_archive(path) as archive:
         record = ModelRecord.from_item(_from_json(archive.read(_MODEL)))
         card = _text(archive.read(CARD))

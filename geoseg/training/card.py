@@ -40,7 +40,8 @@ def _scores(result: TrainResult) -> str:
     lines = [
         "## Scores on the test blocks",
         "",
-        "Blocks that neither the training nor the choice of the best epoch saw.",
+        "Blocks whose labels neither the training nor the choice of the best epoch saw (their pixels occur, without",
+        "labels, as surroundings in training chips).",
         "",
         "| class | IoU | training px | test px |",
         "|---|---|---|---|",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from geoseg.core.legend import LandClass, Legend
 from geoseg.errors import InputError, MissingFileError
@@ -25,6 +25,8 @@ class SceneConfig(_Part):
     bands: dict[str, int] | None = None
     sensor: str | None = None
     nodata: float | None = None
+    scale: float | None = None
+    offset: float | None = None
 
 
 class ClassConfig(_Part):
@@ -60,6 +62,15 @@ class SplitConfig(_Part):
     buffer_m: float = Field(default=0, ge=0)
     shares: tuple[float, float, float] = (0.6, 0.2, 0.2)
     seed: int = 0
+
+    @field_validator("shares")
+    @classmethod
+    def _shares_make_a_whole(cls, shares: tuple[float, float, float]) -> tuple[float, float, float]:
+        train, val, test = shares
+        if min(train, val) <= 0 or test < 0 or abs(sum(shares) - 1) > 1e-6:
+            msg = f"train and val must be above 0, test at least 0, and the sum 1; found {shares}"
+            raise ValueError(msg)
+        return shares
 
 
 class ChipConfig(_Part):
@@ -101,6 +112,14 @@ class TrainConfig(_Part):
     chips: ChipConfig = ChipConfig()
     fit: FitConfig = FitConfig()
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _has_steps(self) -> Self:
+        steps = self.fit.epochs * (self.chips.per_epoch // self.fit.batch_size)
+        if steps < 2:
+            msg = f"epochs, chips.per_epoch and fit.batch_size make {steps} steps, at least 2 are needed"
+            raise ValueError(msg)
+        return self
 
     @property
     def legend(self) -> Legend:

@@ -13,9 +13,9 @@ from geoseg.core.grid import Window
 from geoseg.core.legend import UNLABELLED
 from geoseg.data.chips import LabelledScene
 from geoseg.data.labels import LabelSource, read_labels
-from geoseg.data.splits import FOLDS, Ground, SpatialSplit, count_blocks, split_blocks
-from geoseg.errors import ContractError, InputError
-from geoseg.inference.contract import Verdict, fit_bands, fit_grid
+from geoseg.data.splits import FOLDS, TRAIN, Ground, SpatialSplit, count_blocks, split_blocks
+from geoseg.errors import InputError
+from geoseg.inference.contract import CheckOptions, calibrate, fit_scene
 from geoseg.io.scene import Scene, SceneOptions, open_scene
 from geoseg.models.spec import ModelSpec
 from geoseg.training.config import SceneConfig, TrainConfig
@@ -36,7 +36,7 @@ def read_ground_truth(config: TrainConfig) -> GroundTruth:
     """Open every scene, put its labels on its grid, split the ground, measure mean and std over the training fold.
 
     Raises:
-        ContractError: a scene lacks a band that the model wants, or is too coarse.
+        ContractError: a scene lacks a band that the model wants, is not calibrated, or is too coarse.
         InputError: labels that do not overlap their scene or hold unknown codes; a split that leaves a fold empty.
     """
     draft = _draft_spec(config)
@@ -52,9 +52,10 @@ def read_ground_truth(config: TrainConfig) -> GroundTruth:
         content, ground, shares=config.split.shares, buffer_m=config.split.buffer_m, seed=config.split.seed
     )
     folds = [split.folds_on(scene.grid) for scene in scenes]
+    _require_folds(labels, folds, config.split.shares)
     statistics = _statistics(scenes, labels, folds, draft.bands)
     truth = tuple(
-        LabelledScene(scene=scene, bands=_calibrated(scene, statistics), labels=part, folds=fold)
+        LabelledScene(scene=scene, bands=calibrate(statistics, scene.bands), labels=part, folds=fold)
         for scene, part, fold in zip(scenes, labels, folds, strict=True)
     )
     return GroundTruth(scenes=truth, split=split, spec=replace(draft, bands=statistics))
@@ -72,6 +73,19 @@ def pixels_by_fold(truth: GroundTruth) -> dict[str, dict[str, int]]:
     return result
 
 
+def _require_folds(
+    labels: Sequence[NDArray[np.uint8]], folds: Sequence[NDArray[np.uint8]], shares: tuple[float, float, float]
+) -> None:
+    for fold, (name, share) in enumerate(zip(FOLDS, shares, strict=True)):
+        found = any(
+            ((fold_of == fold) & (part != UNLABELLED)).any() for part, fold_of in zip(labels, folds, strict=True)
+        )
+        if share > 0 and not found:
+            raise InputError(
+                f"the {name} fold holds no labelled pixel; use smaller blocks, a smaller buffer or another seed"
+            )
+
+
 def _draft_spec(config: TrainConfig) -> ModelSpec:
     model = config.model
     bands = BandSet(tuple(Band(name=name, common_name=common_name_of(name)) for name in model.bands))
@@ -87,28 +101,15 @@ def _draft_spec(config: TrainConfig) -> ModelSpec:
 
 
 def _open(source: SceneConfig) -> Scene:
-    options = SceneOptions(bands=source.bands, sensor=source.sensor, nodata=source.nodata)
+    options = SceneOptions(
+        bands=source.bands, sensor=source.sensor, nodata=source.nodata, scale=source.scale, offset=source.offset
+    )
     return open_scene(source.path, options=options)
 
 
 def _fit(scene: Scene, spec: ModelSpec) -> Scene:
-    scene, bands = fit_bands(scene, spec)
-    if bands.verdict is Verdict.REFUSED:
-        raise ContractError(f"{scene.name}: {bands.text}")
-    scene, gsd = fit_grid(scene, spec)
-    if gsd.verdict is Verdict.REFUSED:
-        raise ContractError(f"{scene.name}: {gsd.text}")
-    return scene
-
-
-def _calibrated(scene: Scene, statistics: BandSet) -> BandSet:
-    """The scene's own calibration with the training statistics."""
-    return BandSet(
-        tuple(
-            replace(band, scale=own.scale, offset=own.offset, nodata=own.nodata)
-            for own, band in zip(scene.bands, statistics, strict=True)
-        )
-    )
+    """The scene as predict would read it; one without known calibration is refused, as its numbers mean nothing."""
+    return fit_scene(scene, spec, CheckOptions(standardise=False)).require().scene
 
 
 def _statistics(
@@ -125,13 +126,13 @@ def _statistics(
                 height = min(STRIP_ROWS, scene.grid.height - row)
                 window = Window(row=row, col=0, height=height, width=scene.grid.width)
                 raster = reader.read(window)
-                chosen = raster.valid & (fold[window.slices] == 0) & (part[window.slices] != UNLABELLED)
+                chosen = raster.valid & (fold[window.slices] == TRAIN) & (part[window.slices] != UNLABELLED)
                 values = scene.bands.physical(raster.data)[:, chosen].astype(np.float64)
                 count += values.shape[1]
                 total += values.sum(axis=1)
                 squares += (values**2).sum(axis=1)
     if not count:
-        raise InputError("the training fold holds no valid labelled pixel; use smaller blocks or another seed")
+        raise InputError("no labelled pixel of the training fold is valid in its scene; check labels and nodata")
     means = total / count
     stds = np.sqrt(np.maximum(squares / count - means**2, 1e-18))
     return BandSet(

@@ -56,5 +56,6 @@ class SegmentationTask(LightningModule):
             self.network.parameters(), lr=self._fit.learning_rate, weight_decay=self._fit.weight_decay
         )
         steps = int(self.trainer.estimated_stepping_batches)
-        schedule = OneCycleLR(optimiser, max_lr=self._fit.learning_rate, total_steps=steps, pct_start=0.1)
+        warm_up = max(0.1, 2 / steps)  # at least two steps, else torch divides by zero
+        schedule = OneCycleLR(optimiser, max_lr=self._fit.learning_rate, total_steps=steps, pct_start=warm_up)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

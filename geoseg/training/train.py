@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import warnings
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,10 +20,11 @@ from geoseg.core.legend import UNLABELLED
 from geoseg.core.provenance import Provenance
 from geoseg.data.augment.radiometry import Jitter
 from geoseg.data.chips import ChipOptions, EvaluationChips, TrainingChips
-from geoseg.data.splits import FOLDS
+from geoseg.data.splits import TEST, TRAIN, VAL
 from geoseg.errors import OutputError
 from geoseg.evaluation.confusion import Confusion
-from geoseg.io.fingerprint import fingerprint
+from geoseg.inference.engine import Progress
+from geoseg.io.fingerprint import fingerprints
 from geoseg.models.build import EncoderWeights, build_model
 from geoseg.models.bundle import BundleContent, save_bundle
 from geoseg.training.card import write_card
@@ -34,9 +35,6 @@ from geoseg.training.task import SegmentationTask
 
 EVALUATION_TILE = 256
 EVALUATION_OVERLAP = 64
-
-
-Progress = Callable[[str, int, int], None]
 
 
 def train(
@@ -59,16 +57,17 @@ def train(
     """
     config = read_config(config_path)
     config = config if seed is None else config.model_copy(update={"seed": seed})
-    _make_folder(out, overwrite=overwrite)
+    _check_free(out, overwrite=overwrite)
     truth = read_ground_truth(config)
+    _make_folder(out)
     seed_everything(config.seed, verbose=False)
     start = EncoderWeights(pretrained=config.model.pretrained, allow_download=config.model.allow_download)
     network = build_model(truth.spec, weights=start)
     task = SegmentationTask(network, truth.spec.legend, config.fit, _class_weights(truth, config))
     best = _fit(task, truth, config, out, progress)
-    test = evaluate_fold(network.eval(), truth, FOLDS.index("test"), config.fit.batch_size)
+    test = evaluate_fold(network.eval(), truth, TEST, config.fit.batch_size)
     result = _result(out / "model.geoseg", best, test, truth)
-    provenance = Provenance.now(inputs=_inputs(config, config_path), command=command, seed=config.seed)
+    provenance = Provenance.now(inputs=_inputs(truth, config, config_path), command=command, seed=config.seed)
     _save(network, truth, config, result, provenance)
     return result
 
@@ -88,9 +87,12 @@ def _evaluation_chips(truth: GroundTruth, fold: int) -> EvaluationChips:
     return EvaluationChips(truth.scenes, fold, truth.spec.indices, EVALUATION_TILE, EVALUATION_OVERLAP)
 
 
-def _make_folder(out: Path, *, overwrite: bool) -> None:
+def _check_free(out: Path, *, overwrite: bool) -> None:
     if (out / "model.geoseg").exists() and not overwrite:
         raise OutputError(f"{out}: holds a trained model already; choose another folder or add --overwrite")
+
+
+def _make_folder(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -110,7 +112,7 @@ def _class_weights(truth: GroundTruth, config: TrainConfig) -> torch.Tensor | No
         return None
     counts = np.zeros(truth.spec.classes)
     for scene in truth.scenes:
-        labels = scene.labels_of(0)
+        labels = scene.labels_of(TRAIN)
         counts += np.bincount(labels[labels != UNLABELLED], minlength=len(counts))
     present = counts > 0
     # of a chip drawn for a class, about half of the pixels are taken to be of that class
@@ -144,17 +146,18 @@ class _Report(Callback):
 
 def _fit(task: SegmentationTask, truth: GroundTruth, config: TrainConfig, out: Path, progress: Progress) -> float:
     """Run the loop, leave the best epoch's weights in the task, return its validation mIoU."""
-    chips = TrainingChips(truth.scenes, 0, truth.spec.indices, _chip_options(config), config.seed)
+    chips = TrainingChips(truth.scenes, TRAIN, truth.spec.indices, _chip_options(config), config.seed)
     workers = config.fit.workers
     train_loader = DataLoader(chips, batch_size=config.fit.batch_size, num_workers=workers, drop_last=True)
-    val_loader = DataLoader(_evaluation_chips(truth, FOLDS.index("val")), batch_size=config.fit.batch_size)
+    val_loader = DataLoader(_evaluation_chips(truth, VAL), batch_size=config.fit.batch_size)
     checkpoint = ModelCheckpoint(
         dirpath=out / "checkpoints", filename="best", monitor="val_miou", mode="max", enable_version_counter=False
     )
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     trainer = Trainer(
         max_epochs=config.fit.epochs,
-        deterministic=True,
+        devices=1,
+        deterministic="warn" if torch.cuda.is_available() else True,  # some losses have no such kernel on CUDA
         gradient_clip_val=1.0,
         callbacks=[checkpoint, _NewChipsEachEpoch(chips), _Report(progress)],
         enable_progress_bar=False,
@@ -171,7 +174,8 @@ def _fit(task: SegmentationTask, truth: GroundTruth, config: TrainConfig, out: P
         trainer.fit(task, train_loader, val_loader)
     state = torch.load(checkpoint.best_model_path, weights_only=True, map_location="cpu")["state_dict"]
     task.load_state_dict(state)
-    return float(checkpoint.best_model_score or float("nan"))
+    score = checkpoint.best_model_score
+    return float("nan") if score is None else float(score)
 
 
 def _result(bundle: Path, best: float, test: Confusion, truth: GroundTruth) -> TrainResult:
@@ -205,14 +209,13 @@ def _save(
     )
     save_bundle(result.bundle, network, content, overwrite=True)
     report = {"config": config.model_dump(mode="json"), "provenance": provenance.to_dict(), "result": asdict(result)}
-    text = json.dumps(report, indent=2, default=str)
-    result.bundle.with_name("report.json").write_text(text + "\n", encoding="utf-8")
+    path = result.bundle.with_name("report.json")
+    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    temporary.write_text(json.dumps(report, indent=2, default=str, allow_nan=False) + "\n", encoding="utf-8")
+    temporary.replace(path)
 
 
-def _inputs(config: TrainConfig, config_path: Path) -> dict[str, str]:
+def _inputs(truth: GroundTruth, config: TrainConfig, config_path: Path) -> dict[str, str]:
     """Fingerprints of the config and of every scene and label file, by name."""
-    files = [config_path]
-    for source in config.scenes:
-        paths = source.path if isinstance(source.path, list) else [source.path]
-        files += [path for path in (*paths, source.labels) if path.is_file()]
-    return {path.name: fingerprint(path) for path in files}
+    scenes = (path for labelled in truth.scenes for path in labelled.scene.paths)
+    return fingerprints([config_path, *scenes, *(source.labels for source in config.scenes)])

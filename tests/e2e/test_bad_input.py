@@ -104,7 +104,7 @@ def test_all_nodata_gives_a_valid_empty_result_with_a_warning(geoseg, tiny_bundl
     out, mask = tmp_path / "map.gpkg", tmp_path / "map.tif"
     end = geoseg("predict", path, "--model", tiny_bundle, "--out", out, "--mask", mask)
     assert end.code == 0
-    assert "no valid pixel" in end.out
+    assert "no valid pixel" in end.err
     assert len(geopandas.read_file(out, layer="landcover")) == 0
     with rasterio.open(mask) as result:
         assert (result.read(1) == 255).all()
@@ -158,6 +158,21 @@ def test_existing_output(refused, scene, tmp_path):
     assert (tmp_path / "out" / "map.gpkg").read_text() == "precious"
 
 
+@pytest.mark.parametrize("option", ["--mask", "--probabilities"])
+def test_an_output_may_not_be_an_input(geoseg, scene, tiny_bundle, tmp_path, option):
+    before = scene.read_bytes()
+    end = geoseg("predict", scene, "--model", tiny_bundle, option, tmp_path / "." / "scene.tif", "--overwrite")
+    assert end.code == 3
+    assert "is an input" in end.err
+    assert scene.read_bytes() == before
+
+
+def test_one_file_for_two_outputs(geoseg, scene, tiny_bundle, tmp_path):
+    out = tmp_path / "m.tif"
+    end = geoseg("predict", scene, "--model", tiny_bundle, "--mask", out, "--probabilities", out)
+    assert (end.code, "twice" in end.err) == (3, True)
+
+
 def test_output_in_a_folder_that_is_not_there(refused, scene):
     refused(scene, "no folder", out="deep/map.gpkg")
 
@@ -208,7 +223,7 @@ def training_refused(geoseg, tmp_path):
         assert len(end.err.strip().splitlines()) == 1, end.err
         for word in words:
             assert word in end.err, end.err
-        assert not (tmp_path / "run" / "model.geoseg").exists()
+        assert not (tmp_path / "run").exists()
 
     return check
 
@@ -243,6 +258,30 @@ def test_label_polygons_with_unknown_classes_or_columns(training_refused, scene,
 def test_config_errors_are_named_all_at_once(training_refused, scene, tmp_path):
     config = train_config(tmp_path, "labels.tif", epochs=3, model={"bands": [], "gsd_m": -1})
     training_refused(config, "epochs", "model.bands", "model.gsd_m")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"split": {"shares": [0.8, 0, 0.2]}},
+        {"split": {"shares": [1.5, -0.2, -0.3]}},
+        {"chips": {"per_epoch": 4}, "fit": {"batch_size": 8}},
+    ],
+)
+def test_configs_that_cannot_train(training_refused, scene, tmp_path, changes):
+    training_refused(train_config(tmp_path, "labels.tif", **changes), "config.yaml")
+
+
+def test_training_on_numbers_without_calibration(training_refused, tmp_path):
+    write_scene(tmp_path / "scene.tif", scale=None)
+    write_raster(tmp_path / "labels.tif", np.ones((1, 96, 96), np.uint8), nodata=255)
+    training_refused(train_config(tmp_path, "labels.tif"), "no calibration known", "scale")
+
+
+def test_a_split_that_leaves_a_fold_empty(training_refused, scene, tmp_path):
+    write_raster(tmp_path / "labels.tif", np.ones((1, 96, 96), np.uint8), nodata=255)
+    split = {"block_m": 1000, "buffer_m": 499}
+    training_refused(train_config(tmp_path, "labels.tif", split=split), "fold holds no labelled pixel", "buffer")
 
 
 def test_missing_config(training_refused, tmp_path):

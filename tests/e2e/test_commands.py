@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -102,6 +103,15 @@ def test_synth_is_mapped_end_to_end(geoseg, tmp_path):
         np.testing.assert_array_equal(t.read(1) == 255, m.read(1) == 255)
 
 
+def test_the_readmes_python_runs(geoseg, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert geoseg("synth", "scene.tif", "--size", 200).code == 0
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    block = readme.split("```python")[1].split("```")[0]
+    exec(compile(block, "README.md", "exec"), {})  # noqa: S102  (our own README)
+    assert (tmp_path / "map.tif").exists()
+
+
 @pytest.fixture
 def config(tmp_path, geoseg):
     """A training of a few steps on a synthetic scene."""
@@ -150,9 +160,9 @@ def test_train_makes_a_bundle_that_predicts_and_is_the_same_for_the_same_seed(ge
 
 def test_bundle_wraps_a_state_dict(geoseg, tmp_path, tiny_bundle):
     import torch
-    from geoseg.models.bundle import load_bundle
 
     from geoseg.models.build import build_model
+    from geoseg.models.bundle import load_bundle
 
     spec = load_bundle(tiny_bundle).spec
     network = build_model(spec)

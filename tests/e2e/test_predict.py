@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import tempfile
+from pathlib import Path
 
 import geopandas
 import numpy as np
@@ -209,6 +211,39 @@ def test_simplified_polygons_stay_a_coverage(geoseg, scene, tiny_bundle, tmp_pat
         shapely.get_num_coordinates(after.geometry.values).sum()
         < 0.9 * shapely.get_num_coordinates(before.geometry.values).sum()
     )
+
+
+def test_any_output_name_is_safe_also_that_of_a_working_file(geoseg, scene, tiny_bundle, tmp_path):
+    plain, tricky = tmp_path / "plain.gpkg", tmp_path / "tricky.gpkg"
+    (tmp_path / "other").mkdir()
+    names = ["--mask", tmp_path / "model-confidence.tif", "--probabilities", tmp_path / "other" / "model-codes.tif"]
+    assert geoseg("predict", scene, "--model", tiny_bundle, "--out", plain).code == 0
+    assert geoseg("predict", scene, "--model", tiny_bundle, "--out", tricky, *names).code == 0
+    one, two = read_polygons(plain), read_polygons(tricky)
+    np.testing.assert_array_equal(one["confidence"], two["confidence"])
+    assert one.geometry.equals(two.geometry)
+
+
+def test_outputs_on_another_file_system_arrive_whole(geoseg, scene, tiny_bundle, tmp_path):
+    elsewhere = Path("/dev/shm")  # noqa: S108  (a temporary folder is made inside)
+    if not elsewhere.is_dir() or elsewhere.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("no second file system here")
+    with tempfile.TemporaryDirectory(dir=elsewhere) as other:
+        mask, out = Path(other) / "m.tif", tmp_path / "m.gpkg"
+        assert geoseg("predict", scene, "--model", tiny_bundle, "--out", out, "--mask", mask).code == 0
+        assert_polygons_equal_mask(out, mask)
+        assert {p.name for p in Path(other).iterdir()} == {"m.tif", "m.qml", "m.tif.aux.xml"}
+
+
+def test_a_full_disk_in_the_middle_leaves_nothing(geoseg, scene, tiny_bundle, tmp_path, monkeypatch):
+    def full(*_args, **_kwargs):
+        raise OSError(28, "No space left on device", "m.tif")
+
+    monkeypatch.setattr("geoseg.inference.outputs.shutil.move", full)
+    end = geoseg("predict", scene, "--model", tiny_bundle, "--mask", tmp_path / "m.tif")
+    assert (end.code, len(end.err.strip().splitlines())) == (3, 2), end.err
+    assert "No space left" in end.err
+    assert not list(tmp_path.iterdir())
 
 
 def test_overwrite_replaces_everything(geoseg, scene, tiny_bundle, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from affine import Affine
@@ -102,6 +104,21 @@ def test_standardising_can_be_forbidden_and_forced(tmp_path):
     assert verdicts(check_scene(uncalibrated, SPEC, CheckOptions(standardise=False)))["scaling"] is Verdict.REFUSED
     calibrated = open_scene(write_scene(tmp_path / "b.tif"))
     assert verdicts(check_scene(calibrated, SPEC, CheckOptions(standardise=True)))["scaling"] is Verdict.FIXED
+
+
+def test_standardising_a_calibrated_scene_keeps_its_offset(tmp_path):
+    scene = open_scene(write_scene(tmp_path / "scene.tif"))
+    plain, forced = check_scene(scene, SPEC), check_scene(scene, SPEC, CheckOptions(standardise=True))
+    raster = scene.read(scene.grid.window)
+    before, after = (fit.bands.physical(raster.data) for fit in (plain, forced))
+    np.testing.assert_allclose(after / before, np.broadcast_to((after / before)[:, :1, :1], after.shape), rtol=1e-3)
+    np.testing.assert_allclose(after.mean(axis=(1, 2)), [b.mean for b in BANDS], rtol=0.1)
+
+
+def test_a_model_without_positive_means_cannot_standardise(tmp_path):
+    bands = type(BANDS)(tuple(replace(band, mean=0.0, std=1.0) for band in BANDS))
+    scene = open_scene(write_raster(tmp_path / "scene.tif", reflectance_dn(64, 64), names=BANDS.names))
+    assert verdicts(check_scene(scene, replace(SPEC, bands=bands)))["scaling"] is Verdict.REFUSED
 
 
 def test_wrong_scaling_is_refused_with_both_means_in_the_message(tmp_path):

@@ -13,7 +13,6 @@ KINDS = {
     errors.BundleError: (ValueError, 3),
     errors.OutputError: (OSError, 3),
     errors.MissingExtraError: (ImportError, 3),
-    errors.PartialResultError: (RuntimeError, 4),
 }
 
 
