@@ -1,8 +1,7 @@
 """Make the default bundle from finished trainings: the one with the best validation score, with a card over all seeds.
 
-for seed in 0 1 2; do geoseg train configs/landcover8-30m.yaml --seed $seed --out run/$seed; done
-python benchmarks/random_forest.py configs/landcover8-30m.yaml > run/forest.jsonl
-python benchmarks/default_bundle.py run/0 run/1 run/2 --forest run/forest.jsonl
+The commands are in `COMMANDS` below. What experiments decided stands in `default_bundle_choices.md` beside this file;
+both go into the card.
 """
 
 from __future__ import annotations
@@ -16,6 +15,15 @@ import numpy as np
 
 from geoseg.models.bundle import BundleContent, load_bundle, load_model, save_bundle
 from geoseg.models.zoo import default_bundle_path
+from geoseg.training.card import write_card
+from geoseg.training.config import TrainConfig
+from geoseg.training.result import TrainResult
+
+
+COMMANDS = """\
+for seed in 0 1 2; do geoseg train configs/landcover8-30m.yaml --seed $seed --out run/$seed; done
+python benchmarks/random_forest.py configs/landcover8-30m.yaml > run/forest.jsonl
+python benchmarks/default_bundle.py run/0 run/1 run/2 --forest run/forest.jsonl"""
 
 
 def scores_table(reports: list[dict[str, Any]], forest: list[dict[str, Any]]) -> str:
@@ -28,30 +36,36 @@ def scores_table(reports: list[dict[str, Any]], forest: list[dict[str, Any]]) ->
     ]
     for name, values in ours.items():
         others = " | ".join(f"{np.mean([f['iou'][name] for f in part]):.3f}" for part in (plain, balanced))
-        lines.append(f"| {name} | {np.mean(values):.3f} | {min(values):.3f} to {max(values):.3f} | {others} |")
+        known = [value for value in values if value is not None] or [float("nan")]
+        lines.append(f"| {name} | {np.mean(known):.3f} | {min(known):.3f} to {max(known):.3f} | {others} |")
     miou = [r["result"]["test_miou"] for r in reports]
     others = " | ".join(f"**{np.mean([f['miou'] for f in part]):.3f}**" for part in (plain, balanced))
     lines.append(f"| **mean IoU** | **{np.mean(miou):.3f}** | {min(miou):.3f} to {max(miou):.3f} | {others} |")
     return "\n".join(lines)
 
 
-def compose_card(card: str, reports: list[dict[str, Any]], forest: list[dict[str, Any]], chosen: int) -> str:
+def compose_card(reports: list[dict[str, Any]], forest: list[dict[str, Any]], chosen: int) -> str:
     """The card of the chosen training, followed by all seeds beside the baseline, and how to make it again."""
-    seed = reports[chosen]["config"]["seed"]
+    config = TrainConfig.model_validate(reports[chosen]["config"])
+    card = write_card(config, TrainResult(**reports[chosen]["result"]))
+    choices = Path(__file__).with_name("default_bundle_choices.md").read_text(encoding="utf-8")
     return f"""{card}
-The table above is of the shipped weights (seed {seed}, chosen by validation score, not by test score).
+This table is of the shipped weights (seed {config.seed}, chosen by validation score, not by test score).
 
 ## All seeds beside a random forest
 
-Test IoU on the same pixels, split and channels ({forest[0]["trees"]} trees on single pixels, {forest[0]["pixels"]} of
-the training pixels drawn, mean of {len(forest) // 2} seeds; "balanced" weights the classes by inverse frequency):
+Test IoU on the same pixels, split and channels. The forests have {forest[0]["trees"]} trees on single pixels and
+{forest[0]["pixels"]} training pixels drawn at random, mean of {len(forest) // 2} seeds; the balanced one weights
+classes by inverse frequency.
 
 {scores_table(reports, forest)}
+
+{choices.strip()}
 
 ## How to make it again
 
 ```
-{(__doc__ or "").split(chr(10), 2)[2].strip()}
+{COMMANDS}
 ```
 """
 
@@ -66,7 +80,7 @@ def main() -> None:
     forest = [json.loads(line) for line in arguments.forest.read_text().splitlines()]
     chosen = int(np.argmax([report["result"]["best_val_miou"] for report in reports]))
     source = load_bundle(arguments.runs[chosen] / "model.geoseg")
-    card = compose_card(source.card, reports, forest, chosen)
+    card = compose_card(reports, forest, chosen)
     out = default_bundle_path()
     content = BundleContent(
         spec=source.spec,
