@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from geoseg.models.zoo import default_bundle_path
 from geoseg.training.card import write_card
 from geoseg.training.config import TrainConfig
 from geoseg.training.result import TrainResult
-
 
 COMMANDS = """\
 for seed in 0 1 2; do geoseg train configs/landcover8-30m.yaml --seed $seed --out run/$seed; done
@@ -82,10 +82,12 @@ def main() -> None:
     source = load_bundle(arguments.runs[chosen] / "model.geoseg")
     card = compose_card(reports, forest, chosen)
     out = default_bundle_path()
+    seed = reports[chosen]["config"]["seed"]
+    command = COMMANDS.splitlines()[0].partition("do ")[2].partition(";")[0].replace("$seed", str(seed))
     content = BundleContent(
         spec=source.spec,
         card=card,
-        provenance=source.provenance,
+        provenance=replace(source.provenance, command=command),
         name=source.name,
         statistics=source.statistics,
         pretrained=reports[chosen]["config"]["model"]["pretrained"],

@@ -95,7 +95,10 @@ def enlarge(sweep: Sweep) -> Sweep:
 
 def _compiled(function: Callable[P, R]) -> Callable[P, R]:
     """The decorator of numba, with the function's type kept."""
-    return cast("Callable[P, R]", numba.njit(cache=True)(function))
+    try:
+        return cast("Callable[P, R]", numba.njit(cache=True)(function))
+    except RuntimeError:  # no folder for a cache is writable, not even the user's: compile in every process
+        return cast("Callable[P, R]", numba.njit(function))
 
 
 @_compiled

@@ -11,6 +11,7 @@ from affine import Affine
 from shapely import Polygon, box
 
 from geoseg.errors import InputError
+from geoseg.vectorize.sweep import _compiled
 from geoseg.vectorize.trace import LabelStrip, trace
 
 
@@ -144,3 +145,16 @@ def test_memory_follows_the_open_polygons_and_not_the_height():
 
     peak(1)  # compiles
     assert peak(40) < 2 * peak(4)
+
+
+def test_where_no_cache_can_be_written_the_sweep_compiles_all_the_same(monkeypatch):
+    def no_place(function):
+        msg = f"cannot cache function {function.__name__!r}: no locator available"
+        raise RuntimeError(msg)  # as numba does in a read-only package without a home folder
+
+    monkeypatch.setattr("numba.core.dispatcher.FunctionCache", no_place)
+
+    def below(row: int) -> int:
+        return row + 1
+
+    assert _compiled(below)(4) == 5
