@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -85,19 +83,6 @@ def check_outputs(outputs: Outputs, *, overwrite: bool, inputs: Iterable[Path] =
             _check_suffix(raster, RASTER_SUFFIXES, "rasters")
     for path in outputs.files:
         check_writable(path, overwrite=overwrite)
-
-
-@contextmanager
-def work_folder(beside: Path) -> Iterator[Path]:
-    """A hidden folder beside an output, so that renames stay on one file system; removed at the end."""
-    try:
-        work = Path(tempfile.mkdtemp(prefix=f".{beside.stem}.", suffix=".geoseg-work", dir=beside.parent))
-    except OSError as error:
-        raise OutputError(f"{beside.parent}: cannot be written to ({error.strerror}); choose another folder") from error
-    try:
-        yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def publish(staged: Outputs, outputs: Outputs) -> None:

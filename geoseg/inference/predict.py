@@ -12,9 +12,10 @@ from geoseg.core.tiling import plan_tiles
 from geoseg.inference.contract import CheckOptions, check_scene
 from geoseg.inference.engine import Job, Progress, infer
 from geoseg.inference.maps import MapFiles, MapWriter, map_strips, regrid, write_mask, write_probabilities
-from geoseg.inference.outputs import Outputs, check_outputs, publish, work_folder
+from geoseg.inference.outputs import Outputs, check_outputs, publish
 from geoseg.inference.summary import Summary, measure
 from geoseg.io.fingerprint import fingerprints
+from geoseg.io.output import folder_beside
 from geoseg.io.scene import Scene
 from geoseg.io.style import raster_qml
 from geoseg.models.bundle import Bundle
@@ -67,7 +68,7 @@ def predict(
     plan = plan_tiles(*fit.scene.grid.shape, size=options.tile, overlap=options.overlap, stride=spec.stride)
     runtime = open_runtime(bundle, runtime=options.runtime, device=options.device, threads=options.threads)
     to_scene = options.grid == "scene" and fit.source.grid != fit.scene.grid
-    with work_folder(outputs.paths[0]) as work:
+    with folder_beside(outputs.paths[0]) as work:
         with_probabilities = to_scene or outputs.probabilities is not None
         maps = MapFiles.in_folder(work, fit.scene.grid, name="model", with_probabilities=with_probabilities)
         job = Job(scene=fit.scene, bands=fit.bands, indices=spec.indices, classes=spec.classes, plan=plan)

@@ -1,9 +1,13 @@
-"""Where a result may go: asked before any work is done."""
+"""Where a result may go: asked before any work is done, and a folder beside it for what is not finished."""
 
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import mkdtemp
 
 from geoseg.errors import OutputError
 
@@ -22,3 +26,20 @@ def check_writable(path: Path, *, overwrite: bool) -> None:
         raise OutputError(f"{path}: there is no folder {path.parent}; make it first")
     if not os.access(path.parent, os.W_OK):
         raise OutputError(f"{path}: the folder {path.parent} is not writable; choose another one")
+
+
+@contextmanager
+def folder_beside(out: Path) -> Iterator[Path]:
+    """A hidden folder beside an output, on the same file system so that a rename finishes it; removed at the end.
+
+    Raises:
+        OutputError: the folder cannot be made.
+    """
+    try:
+        folder = Path(mkdtemp(prefix=f".{out.name}.tmp-", dir=out.parent))
+    except OSError as error:
+        raise OutputError(f"{out}: cannot write into {out.parent} ({error.strerror}); choose another folder") from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

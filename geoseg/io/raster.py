@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import mkdtemp
 from types import TracebackType
 from typing import Any, Literal, Self
 from xml.etree import ElementTree as ET
@@ -23,6 +21,7 @@ from geoseg.core.grid import Grid, Window
 from geoseg.core.legend import UNLABELLED
 from geoseg.errors import InputError, OutputError
 from geoseg.io.dataset import GDAL_ERRORS, Dataset, first_line, gdal_env, grid_of, open_raster, reading, to_gdal
+from geoseg.io.output import folder_beside
 from geoseg.io.reader import BandSource, ReadPlan, open_reader
 
 BLOCK = 512
@@ -226,19 +225,6 @@ def _cog_options(spec: RasterSpec) -> dict[str, Any]:
         "bigtiff": "IF_SAFER",
         "num_threads": "ALL_CPUS",
     }
-
-
-@contextmanager
-def folder_beside(out: Path) -> Iterator[Path]:
-    """A hidden folder beside an output, on the same file system, removed at the end."""
-    try:
-        folder = Path(mkdtemp(prefix=f".{out.name}.tmp-", dir=out.parent))
-    except OSError as error:
-        raise OutputError(f"{out}: cannot write into {out.parent} ({error.strerror}); choose another folder") from error
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _publish(copy: Path, out: Path) -> None:

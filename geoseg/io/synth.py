@@ -21,8 +21,8 @@ from pyproj import CRS
 from geoseg.core.grid import Grid, Window
 from geoseg.core.legend import UNLABELLED, LandClass, Legend
 from geoseg.errors import OutputError
-from geoseg.io.output import check_writable
-from geoseg.io.raster import BLOCK, RasterSpec, RasterWriter, folder_beside, write_cog
+from geoseg.io.output import check_writable, folder_beside
+from geoseg.io.raster import BLOCK, RasterSpec, RasterWriter, write_cog
 
 SYNTH_LEGEND = Legend(
     (

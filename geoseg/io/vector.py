@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from geoseg.core.legend import Legend
 from geoseg.core.provenance import Provenance
 from geoseg.errors import InputError, MissingFileError, OutputError
 from geoseg.io.dataset import first_line
+from geoseg.io.output import folder_beside
 from geoseg.io.style import add_layer_style, vector_qml
 
 GEOMETRY = "geometry"
@@ -92,8 +92,8 @@ def write_polygons(batches: Iterable[pa.RecordBatch], out: Path, *, layer: Vecto
         msg = f"{out}: the suffix {out.suffix!r} is unknown; polygons can be written as {', '.join(VECTOR_SUFFIXES)}"
         raise OutputError(msg)
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}.tmp-", dir=out.parent) as folder:
-            unfinished = Path(folder) / out.name
+        with folder_beside(out) as folder:
+            unfinished = folder / out.name
             notes = write(batches, unfinished, layer)
             unfinished.replace(out)
     except (*_OGR_ERRORS, pa.ArrowException, sqlite3.Error, OSError) as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import pickle
 import zipfile
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -300,7 +299,7 @@ def test_disk_full_or_unwritable_work_folder(geoseg, scene, tiny_bundle, tmp_pat
     def fail(*_args, **_kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("geoseg.inference.outputs.tempfile", SimpleNamespace(mkdtemp=fail))
+    monkeypatch.setattr("geoseg.io.output.mkdtemp", fail)
     end = geoseg("predict", scene, "--model", tiny_bundle, "--out", tmp_path / "map.gpkg")
     assert end.code == 3
     assert "No space left" in end.err
