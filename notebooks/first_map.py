@@ -32,6 +32,6 @@ for name, area in summary.figures.area_m2.items():
 
 # %%
 colours = {c.name: c.colour for c in bundle.spec.legend}
-polygons = geopandas.read_file("landcover.gpkg")
+polygons = geopandas.read_file("landcover.gpkg", layer="landcover")  # the other layer is the style
 polygons.plot(color=polygons["class"].map(colours), figsize=(8, 8))
 plt.show()
