@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import errno
+import signal
 import sys
+import threading
+from types import FrameType
+from typing import NoReturn
 
 import typer
 
@@ -16,7 +20,7 @@ from geoseg.cli.synth import synth
 from geoseg.cli.train import train
 from geoseg.errors import GeosegError
 
-DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
+SYSTEM_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.ENAMETOOLONG}
 
 app = typer.Typer(
     help="Turn multispectral scenes into maps: a scene and a model file in, a styled, georeferenced map out.",
@@ -42,16 +46,30 @@ def root(
 
 def main() -> None:
     """Run the command line; a user's mistake ends as one line on stderr and an exit code, without a traceback."""
+    _end_cleanly_on_signals()
     try:
         app()
     except GeosegError as error:
         typer.echo(f"geoseg: {' '.join(str(error).split())}", err=True)
         sys.exit(error.exit_code)
     except OSError as error:
-        if error.errno not in DISK_TROUBLE:
+        if error.errno not in SYSTEM_TROUBLE:
             raise
         typer.echo(f"geoseg: {error.filename or 'a temporary file'}: {error.strerror}", err=True)
         sys.exit(GeosegError.exit_code)
     except KeyboardInterrupt:
         typer.echo("geoseg: interrupted", err=True)
         sys.exit(130)
+
+
+def _end_cleanly_on_signals() -> None:
+    """Schedulers end a job by SIGTERM, a closed terminal by SIGHUP: unfinished files are removed then, too."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _end)
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)

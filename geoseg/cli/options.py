@@ -46,10 +46,13 @@ def parse_bands(text: str | None) -> dict[str, int] | None:
     if text is None:
         return None
     pairs = [part.partition("=") for part in text.split(",")]
-    if not all(name.strip() and number.strip().isdigit() for name, _, number in pairs):
+    if not all(name.strip() and number.strip().isascii() and number.strip().isdigit() for name, _, number in pairs):
         raise typer.BadParameter(
             f"expected NAME=NUMBER,..., as in blue=1,green=2; found {text!r}", param_hint="--bands"
         )
+    names = [name.strip() for name, _, _ in pairs]
+    if len(set(names)) < len(names):
+        raise typer.BadParameter(f"a band is named twice in {text!r}", param_hint="--bands")
     return {name.strip(): int(number) for name, _, number in pairs}
 
 

@@ -70,6 +70,8 @@ def predict(
     outputs = Outputs(polygons=out, mask=mask, probabilities=probabilities)
     if not outputs.paths:
         raise typer.BadParameter("name at least one output: --out, --mask or --probabilities")
+    if simplify is not None and out is None:
+        raise typer.BadParameter("it simplifies polygons, so it needs --out", param_hint="--simplify")
     mapping = parse_bands(bands)
     options = PredictOptions(
         grid=grid,

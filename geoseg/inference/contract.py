@@ -127,7 +127,7 @@ def _fit_bands(scene: Scene, spec: ModelSpec) -> tuple[Scene, Finding]:
         )
         return scene, Finding("bands", Verdict.REFUSED, text)
     notes = f" ({'; '.join(scene.notes)})" if scene.notes else ""
-    if len(set(found)) < len(found):
+    if len({scene.sources[i] for i in found}) < len(found):
         text = f"one band would serve twice: {', '.join(scene.bands.names[i] for i in found)}; use --bands"
         return scene, Finding("bands", Verdict.REFUSED, text)
     if found == list(range(len(scene.bands))):

@@ -29,6 +29,8 @@ class Outputs:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
+            if value is not None and not Path(value).name:
+                raise OutputError(f"{value!r} is no file name; name the file for {field.name}")
             object.__setattr__(self, field.name, None if value is None else Path(value))
 
     @property
@@ -78,6 +80,10 @@ def check_outputs(outputs: Outputs, *, overwrite: bool, inputs: Iterable[Path] =
         seen.add(path.resolve())
     if outputs.polygons is not None:
         _check_suffix(outputs.polygons, VECTOR_SUFFIXES, "polygons")
+        if set("!;") & set(str(outputs.polygons.parent.absolute())):
+            raise OutputError(
+                f"{outputs.polygons}: '!' or ';' in a folder's name means something else to pyogrio; rename"
+            )
     for raster in (outputs.mask, outputs.probabilities):
         if raster is not None:
             _check_suffix(raster, RASTER_SUFFIXES, "rasters")

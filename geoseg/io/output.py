@@ -36,7 +36,7 @@ def folder_beside(out: Path) -> Iterator[Path]:
         OutputError: the folder cannot be made.
     """
     try:
-        folder = Path(mkdtemp(prefix=f".{out.name}.tmp-", dir=out.parent))
+        folder = Path(mkdtemp(prefix=".geoseg.tmp-", dir=out.parent))
     except OSError as error:
         raise OutputError(f"{out}: cannot write into {out.parent} ({error.strerror}); choose another folder") from error
     try:

@@ -110,6 +110,7 @@ def write_cog(working: str | Path, out: str | Path, spec: RasterSpec) -> None:
             _describe(dataset, spec)
         _name_categories(layer, spec.class_names)
         rasterio.shutil.copy(layer, copy, driver="COG", **_cog_options(spec))
+        _verify(copy, source, out)
         _publish(copy, out)
 
 
@@ -225,6 +226,14 @@ def _cog_options(spec: RasterSpec) -> dict[str, Any]:
         "bigtiff": "IF_SAFER",
         "num_threads": "ALL_CPUS",
     }
+
+
+def _verify(copy: Path, source: Path, out: Path) -> None:
+    """Read every pixel back: on a full disk GDAL's COG driver can leave a damaged file and report success."""
+    with rasterio.open(copy) as written, rasterio.open(source) as wanted:
+        same = all(written.checksum(band) == wanted.checksum(band) for band in wanted.indexes)
+    if not same:
+        raise OutputError(f"{out}: what was written is damaged; check the free space")
 
 
 def _publish(copy: Path, out: Path) -> None:

@@ -147,6 +147,10 @@ def _with_nodata(band: StoredBand, override: float | None) -> StoredBand:
     if nodata is not None:
         number = np.dtype(dtype)
         if math.isnan(nodata) or (number.kind != "f" and not _holds(number, nodata)):
+            if override is not None and number.kind != "f":
+                raise InputError(
+                    f"{band.source.path}: pixels of {dtype} cannot be {override:g}; give another nodata value"
+                )
             nodata = None
     return replace(band, facts=replace(band.facts, nodata=nodata))
 

@@ -328,7 +328,7 @@ def _specs(landscape: Landscape) -> tuple[RasterSpec, RasterSpec]:
 
 
 def _check_outputs(paths: tuple[Path, ...], *, overwrite: bool) -> None:
-    if len({path.absolute() for path in paths}) < len(paths):
+    if len({path.resolve() for path in paths}) < len(paths):
         raise OutputError(f"{paths[0]}: found one path for scene and truth, needed two; choose another name")
     for path in paths:
         if path.suffix.lower() not in (".tif", ".tiff"):

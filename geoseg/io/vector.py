@@ -93,7 +93,7 @@ def write_polygons(batches: Iterable[pa.RecordBatch], out: Path, *, layer: Vecto
         raise OutputError(msg)
     try:
         with folder_beside(out) as folder:
-            unfinished = folder / out.name
+            unfinished = folder / f"polygons{out.suffix.lower()}"  # a plain name: "!" and ";" mean something to pyogrio
             notes = write(batches, unfinished, layer)
             unfinished.replace(out)
     except (*_OGR_ERRORS, pa.ArrowException, sqlite3.Error, OSError) as error:

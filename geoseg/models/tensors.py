@@ -53,7 +53,7 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
     except pickle.UnpicklingError:
         msg = f"{path.name} holds more than tensors, and code from a file is never run; save its state_dict() alone"
         raise BundleError(msg) from None
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
+    except (RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BundleError(f"{path.name} is not a whole torch file ({reason}); get it again") from None
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):

@@ -9,6 +9,7 @@ import yaml
 
 from geoseg.core.provenance import Provenance
 from geoseg.errors import InputError, MissingFileError
+from geoseg.models.archive import check_free
 from geoseg.models.build import build_model
 from geoseg.models.bundle import Bundle, BundleContent, save_bundle
 from geoseg.models.spec import ModelSpec
@@ -31,6 +32,7 @@ def wrap_weights(weights: Path, spec: Path, out: Path, *, card: str | None = Non
         BundleError: if the weights' file holds more than tensors.
         OutputError: if `out` exists without overwrite, or cannot be written.
     """
+    check_free(out, overwrite=overwrite)
     contract = read_spec(spec)
     tensors = without_prefix(read_tensors(weights), "model.")
     model = build_model(contract)

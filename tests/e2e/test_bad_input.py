@@ -85,6 +85,10 @@ def test_band_number_that_is_not_there(refused, scene):
     refused(scene, "nir=9", arguments=("--bands", "blue=1,green=2,red=3,nir=9"))
 
 
+def test_a_nodata_value_that_pixels_cannot_have(refused, scene):
+    refused(scene, "uint16 cannot be -9999", arguments=("--nodata", "-9999"))
+
+
 def test_unknown_sensor(refused, scene):
     refused(scene, "sputnik", "sentinel-2-l2a", arguments=("--sensor", "sputnik"))
 
@@ -185,6 +189,12 @@ def test_unknown_suffix(refused, scene):
     refused(scene, ".xyz", ".gpkg", out="map.xyz")
 
 
+def test_names_that_no_file_can_have(geoseg, scene, tiny_bundle, tmp_path):
+    for name in ("", tmp_path / f"{'x' * 300}.tif"):
+        end = geoseg("predict", scene, "--model", tiny_bundle, "--mask", name)
+        assert (end.code, len(end.err.strip().splitlines())) == (3, 1), end
+
+
 def test_unknown_raster_suffix(refused, scene, tmp_path):
     refused(scene, ".png", ".tif", arguments=("--mask", tmp_path / "out" / "map.png"))
 
@@ -192,6 +202,9 @@ def test_unknown_raster_suffix(refused, scene, tmp_path):
 def test_usage_errors_end_with_2(geoseg, scene):
     assert geoseg("predict", scene, "--tiles", "5").code == 2
     assert geoseg("predict", scene, "--out", "m.gpkg", "--bands", "blue").code == 2
+    for odd in ("blue=\u00b2,green=2", "blue=1,blue=2"):
+        assert geoseg("predict", scene, "--out", "m.gpkg", "--bands", odd).code == 2
+    assert geoseg("predict", scene, "--mask", "m.tif", "--simplify", 3).code == 2
     without_output = geoseg("predict", scene)
     assert without_output.code == 2
     assert "--out" in without_output.err

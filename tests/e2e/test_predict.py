@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 import sqlite3
+import subprocess
+import sys
 import tempfile
+import time
 from pathlib import Path
 
 import geopandas
@@ -222,6 +226,25 @@ def test_any_output_name_is_safe_also_that_of_a_working_file(geoseg, scene, tiny
     one, two = read_polygons(plain), read_polygons(tricky)
     np.testing.assert_array_equal(one["confidence"], two["confidence"])
     assert one.geometry.equals(two.geometry)
+
+
+def test_marks_in_names_that_mean_something_to_libraries(geoseg, scene, tiny_bundle, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a!b.gpkg", "a;b.fgb", "a b'\"ü.gpkg"):
+        assert geoseg("predict", scene, "--model", tiny_bundle, "--out", tmp_path / name).code == 0
+    assert {p.name for p in tmp_path.iterdir()} == {"a!b.gpkg", "a;b.fgb", "a b'\"ü.gpkg"}
+
+
+def test_a_terminated_run_leaves_nothing(tiny_bundle, tmp_path):
+    scene = write_scene(tmp_path / "scene.tif", 3000, 3000)
+    command = [sys.executable, "-m", "geoseg", "predict", scene, "--model", tiny_bundle, "--mask", tmp_path / "m.tif"]
+    run = subprocess.Popen([*map(str, command), "--tile", "96"], stderr=subprocess.DEVNULL, cwd=tmp_path)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob(".geoseg.tmp-*/*codes.tif")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    run.send_signal(signal.SIGTERM)
+    assert run.wait(timeout=60) == 128 + signal.SIGTERM
+    assert [p.name for p in tmp_path.iterdir()] == ["scene.tif"]
 
 
 def test_outputs_on_another_file_system_arrive_whole(geoseg, scene, tiny_bundle, tmp_path):

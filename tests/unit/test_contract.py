@@ -55,6 +55,13 @@ def test_a_missing_band_is_refused_with_the_option_to_use(tmp_path):
         fit.require()
 
 
+def test_one_band_may_not_serve_twice(tmp_path):
+    options = SceneOptions(bands={"blue": 1, "green": 2, "red": 3, "nir": 3})
+    fit = check_scene(open_scene(write_scene(tmp_path / "scene.tif"), options=options), SPEC)
+    assert verdicts(fit)["bands"] is Verdict.REFUSED
+    assert "twice" in text_of(fit, "bands")
+
+
 def test_unnamed_bands_are_refused_not_guessed(tmp_path):
     path = write_raster(tmp_path / "scene.tif", reflectance_dn(40, 40), scale=2e-5, offset=-0.1, nodata=65535)
     assert not check_scene(open_scene(path), SPEC).accepted

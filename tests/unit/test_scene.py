@@ -315,11 +315,11 @@ def test_given_nodata_overrides_the_declared(tmp_path):
     assert not valid[2, 2]
 
 
-def test_an_impossible_nodata_matches_nothing(tmp_path):
+@pytest.mark.parametrize("nodata", [-9999, 0.5, float("nan")])
+def test_a_nodata_value_that_pixels_cannot_have_is_refused(tmp_path, nodata):
     path = write_raster(tmp_path / "s.tif", dn())
-    scene = open_scene(path, options=SceneOptions(nodata=-9999))
-    assert scene.bands[0].nodata is None
-    assert scene.read(CORNER).valid.all()
+    with pytest.raises(InputError, match="cannot be"):
+        open_scene(path, options=SceneOptions(nodata=nodata))
 
 
 def test_an_alpha_band_is_a_mask_and_no_band(tmp_path):

@@ -219,7 +219,7 @@ def test_an_unknown_suffix_is_refused_with_the_known_ones(tmp_path):
 
 
 def test_a_missing_folder_is_an_output_error(tmp_path):
-    with pytest.raises(OutputError, match="cannot write into .*nowhere"):
+    with pytest.raises(OutputError, match=r"cannot write into .*nowhere"):
         write_polygons(batches(), tmp_path / "nowhere" / "map.gpkg", layer=LAYER)
 
 

@@ -1,0 +1,5 @@
+"""`python -m geoseg` is `geoseg`."""
+
+from geoseg.cli.app import main
+
+main()
