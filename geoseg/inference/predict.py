@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from geoseg.core.legend import Legend
 from geoseg.core.provenance import Provenance
 from geoseg.core.tiling import plan_tiles
+from geoseg.errors import InputError, OutputError
 from geoseg.inference.contract import CheckOptions, check_scene
 from geoseg.inference.engine import Job, Progress, infer
 from geoseg.inference.maps import MapFiles, MapWriter, map_strips, regrid, write_mask, write_probabilities
@@ -68,7 +72,7 @@ def predict(
     plan = plan_tiles(*fit.scene.grid.shape, size=options.tile, overlap=options.overlap, stride=spec.stride)
     runtime = open_runtime(bundle, runtime=options.runtime, device=options.device, threads=options.threads)
     to_scene = options.grid == "scene" and fit.source.grid != fit.scene.grid
-    with folder_beside(outputs.paths[0]) as work:
+    with folder_beside(outputs.paths[0]) as work, _blaming_the_disk(work):
         with_probabilities = to_scene or outputs.probabilities is not None
         maps = MapFiles.in_folder(work, fit.scene.grid, name="model", with_probabilities=with_probabilities)
         job = Job(scene=fit.scene, bands=fit.bands, indices=spec.indices, classes=spec.classes, plan=plan)
@@ -92,6 +96,17 @@ def predict(
         polygons=written.polygons if written else None,
         notes=written.notes if written else (),
     )
+
+
+@contextmanager
+def _blaming_the_disk(work: Path) -> Iterator[None]:
+    """Working files were written a moment ago: where they cannot be read, GDAL hid that the disk was full."""
+    try:
+        yield
+    except InputError as error:
+        if work.name not in str(error):
+            raise
+        raise OutputError(f"{work.parent}: working files are damaged; check the free space there") from error
 
 
 def _write_outputs(

@@ -21,6 +21,7 @@ from factory import LEGEND, write_raster, write_scene
 from rasterio.features import rasterize
 
 from geoseg.core.tiling import plan_tiles
+from geoseg.inference.maps import MapWriter
 from geoseg.models.zoo import default_bundle_path
 
 
@@ -266,6 +267,21 @@ def test_a_full_disk_in_the_middle_leaves_nothing(geoseg, scene, tiny_bundle, tm
     end = geoseg("predict", scene, "--model", tiny_bundle, "--mask", tmp_path / "m.tif")
     assert (end.code, len(end.err.strip().splitlines())) == (3, 2), end.err
     assert "No space left" in end.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_working_files_that_a_full_disk_spoilt_are_no_damaged_scene(geoseg, scene, tiny_bundle, tmp_path, monkeypatch):
+    original = MapWriter.__exit__
+
+    def spoil(self, *error):
+        original(self, *error)
+        codes = next(tmp_path.glob(".geoseg.tmp-*/model-codes.tif"))
+        codes.write_bytes(codes.read_bytes()[:200])
+
+    monkeypatch.setattr(MapWriter, "__exit__", spoil)
+    end = geoseg("predict", scene, "--model", tiny_bundle, "--mask", tmp_path / "m.tif")
+    assert end.code == 3
+    assert "check the free space" in end.err
     assert not list(tmp_path.iterdir())
 
 
