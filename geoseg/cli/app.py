@@ -57,19 +57,17 @@ def main() -> None:
             raise
         typer.echo(f"geoseg: {error.filename or 'a temporary file'}: {error.strerror}", err=True)
         sys.exit(GeosegError.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("geoseg: interrupted", err=True)
-        sys.exit(130)
 
 
 def _end_cleanly_on_signals() -> None:
-    """Schedulers end a job by SIGTERM, a closed terminal by SIGHUP: unfinished files are removed then, too."""
+    """Ctrl-C, a scheduler's SIGTERM and a closed terminal end a run by an exception: unfinished files go away."""
     if threading.current_thread() is not threading.main_thread():
         return
-    for name in ("SIGTERM", "SIGHUP"):
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _end)
 
 
 def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    typer.echo(f"geoseg: ended by {signal.Signals(number).name}; what was unfinished is removed", err=True)
     sys.exit(128 + number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -56,6 +57,9 @@ class Band:
         if not self.std > 0 or (self.scale is not None and self.scale == 0):
             msg = f"band {self.name} needs a positive std and a scale other than 0, got {self.std} and {self.scale}"
             raise InputError(msg)
+        numbers = (self.scale or 0.0, self.offset, self.mean, self.std)
+        if not all(math.isfinite(number) for number in numbers):
+            raise InputError(f"band {self.name}: scale, offset, mean and std must be finite, got {numbers}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,12 +112,26 @@ def choose(
     if options.bands is not None:
         stored = _mapped(stored, options.bands, files)
     else:
+        _refuse_several_scenes(files)
         stored = tuple(band for band in stored if not _is_alpha(band)) or stored
         known = tuple(band for band in stored if is_band_name(band.facts.description))
         if in_folder and known and len(known) < len(stored):
             others = ", ".join(Path(band.source.path).name for band in stored if band not in known)
             stored, notes = known, (f"files that are no known band left out: {others}",)
     return tuple(_with_nodata(band, options.nodata) for band in stored), notes
+
+
+def _refuse_several_scenes(files: tuple[StoredFile, ...]) -> None:
+    """Several files are the bands of one scene: multi-band files that hold the same band are several scenes."""
+    homes: dict[str, str] = {}
+    for file in files:
+        for band in file.bands if len(file.bands) > 1 else ():
+            name = band.facts.description or band.facts.colour
+            if is_band_name(name) and homes.setdefault(name.lower(), file.path) != file.path:
+                other = homes[name.lower()]
+                raise InputError(
+                    f"{file.path}: its band {name} is in {other}, too; give the files of one scene at a time"
+                )
 
 
 def _is_alpha(band: StoredBand) -> bool:

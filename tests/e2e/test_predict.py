@@ -236,15 +236,18 @@ def test_marks_in_names_that_mean_something_to_libraries(geoseg, scene, tiny_bun
     assert {p.name for p in tmp_path.iterdir()} == {"a!b.gpkg", "a;b.fgb", "a b'\"ü.gpkg"}
 
 
-def test_a_terminated_run_leaves_nothing(tiny_bundle, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+def test_an_ended_run_says_so_and_leaves_nothing(tiny_bundle, tmp_path, number):
     scene = write_scene(tmp_path / "scene.tif", 3000, 3000)
     command = [sys.executable, "-m", "geoseg", "predict", scene, "--model", tiny_bundle, "--mask", tmp_path / "m.tif"]
-    run = subprocess.Popen([*map(str, command), "--tile", "96"], stderr=subprocess.DEVNULL, cwd=tmp_path)
+    run = subprocess.Popen([*map(str, command), "--tile", "96"], stderr=subprocess.PIPE, cwd=tmp_path, text=True)
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob(".geoseg.tmp-*/*codes.tif")) and time.monotonic() < deadline:
         time.sleep(0.1)
-    run.send_signal(signal.SIGTERM)
-    assert run.wait(timeout=60) == 128 + signal.SIGTERM
+    run.send_signal(number)
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == 128 + number
+    assert f"ended by {number.name}" in said.splitlines()[-1]
     assert [p.name for p in tmp_path.iterdir()] == ["scene.tif"]
 
 

@@ -165,3 +165,9 @@ def test_every_index_finds_its_bands_by_meaning_in_any_order(name):
     expected = INDICES[name].formula(*(by_common[common] for common in INDICES[name].bands))
     backwards = list(range(12))[::-1]
     np.testing.assert_array_equal(bands.select(backwards).index(name, reflectance[backwards]), expected)
+
+
+@pytest.mark.parametrize("change", [{"offset": np.inf}, {"mean": np.nan}, {"scale": np.inf}, {"std": np.inf}])
+def test_numbers_of_a_band_are_finite(change):
+    with pytest.raises(InputError, match="finite"):
+        Band(name="red", **change)

@@ -315,6 +315,13 @@ def test_given_nodata_overrides_the_declared(tmp_path):
     assert not valid[2, 2]
 
 
+def test_two_scenes_are_not_one(tmp_path):
+    for name in ("a.tif", "b.tif"):
+        write_raster(tmp_path / name, dn(bands=3), names=("blue", "green", "red"))
+    with pytest.raises(InputError, match="one scene at a time"):
+        open_scene([tmp_path / "a.tif", tmp_path / "b.tif"])
+
+
 @pytest.mark.parametrize("nodata", [-9999, 0.5, float("nan")])
 def test_a_nodata_value_that_pixels_cannot_have_is_refused(tmp_path, nodata):
     path = write_raster(tmp_path / "s.tif", dn())
