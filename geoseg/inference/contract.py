@@ -10,6 +10,7 @@ import numpy as np
 from geoseg.core.bands import BandSet
 from geoseg.core.raster import Raster
 from geoseg.errors import ContractError
+from geoseg.io.identify import says_assumed
 from geoseg.io.scene import Scene
 from geoseg.models.spec import ModelSpec
 
@@ -126,7 +127,8 @@ def _fit_bands(scene: Scene, spec: ModelSpec) -> tuple[Scene, Finding]:
             f"{', '.join(missing)}; say which is which: --bands {','.join(f'{name}=N' for name in spec.bands.names)}"
         )
         return scene, Finding("bands", Verdict.REFUSED, text)
-    notes = f" ({'; '.join(scene.notes)})" if scene.notes else ""
+    told = [note for note in scene.notes if not says_assumed(note)]
+    notes = f" ({'; '.join(told)})" if told else ""
     if len({scene.sources[i] for i in found}) < len(found):
         text = f"one band would serve twice: {', '.join(scene.bands.names[i] for i in found)}; use --bands"
         return scene, Finding("bands", Verdict.REFUSED, text)
@@ -194,6 +196,9 @@ def _fit_scaling(scene: Scene, spec: ModelSpec, preview: Raster, options: CheckO
         return calibrated, Finding("scaling", Verdict.REFUSED, text)
     if not (options.standardise or uncalibrated):
         scales = ", ".join(sorted({f"DN * {b.scale:g} {b.offset:+g}" for b in calibrated if b.scale is not None}))
+        assumed = [note for note in scene.notes if says_assumed(note)]
+        if assumed:
+            return calibrated, Finding("scaling", Verdict.FIXED, f"{scales} ({'; '.join(assumed)})", unsure=True)
         return calibrated, Finding("scaling", Verdict.FITS, scales or "reflectance as stored")
     if not preview.valid.any():
         return calibrated, Finding("scaling", Verdict.FITS, "no valid pixel to judge")

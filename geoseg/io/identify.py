@@ -25,6 +25,7 @@ _NAME_TAGS = ("PRODUCT_URI", "PRODUCT_ID", "LANDSAT_PRODUCT_ID", "SCENE_ID", "LA
 _OFFSET_BASELINE = 4.0
 _OFFSET_SINCE = date(2022, 1, 25)
 _BEFORE = "-before-04.00"
+_ASSUMED = "assumed scaling"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,7 +257,12 @@ def _scaling_note(assumption: _Assumption, assumed: set[tuple[float, float]], di
         return ""
     numbers = " and ".join(f"{scale:g}" + (f" with offset {offset:g}" if offset else "") for scale, offset in assumed)
     why = f"the file declares none{assumption.reason and ' and '}{assumption.reason}"
-    return f"scaling {numbers} assumed from sensor {_or(assumption.sensors)}: {why}"
+    return f"{_ASSUMED} {numbers} from sensor {_or(assumption.sensors)}: {why}"
+
+
+def says_assumed(note: str) -> bool:
+    """True for the note that a scaling was assumed, not declared."""
+    return note.startswith(_ASSUMED)
 
 
 def _is_default(fact: BandFacts) -> bool:

@@ -142,6 +142,17 @@ def test_unusual_values_are_said_but_not_refused(tmp_path):
     assert values.unsure
 
 
+def test_a_scaling_that_was_only_assumed_is_said_to_be_unsure(tmp_path):
+    dn = ((reflectance_dn(64, 64) * 2e-5 - 0.1) * 10000).clip(1).astype(np.int16)
+    path = write_raster(tmp_path / "scene.tif", dn, names=("B02", "B03", "B04", "B08"))
+    fit = check_scene(open_scene(path), SPEC)
+    scaling = next(finding for finding in fit.findings if finding.subject == "scaling")
+    assert (scaling.verdict, scaling.unsure) == (Verdict.FIXED, True)
+    assert "assumed scaling" in scaling.text
+    assert "sentinel-2" in scaling.text
+    assert verdicts(fit)["values"] is Verdict.FITS
+
+
 def test_float_reflectance_without_scale_is_taken_as_it_is(tmp_path):
     reflectance = (reflectance_dn(64, 64) * 2e-5 - 0.1).astype(np.float32)
     fit = check_scene(open_scene(write_raster(tmp_path / "scene.tif", reflectance, names=BANDS.names)), SPEC)
