@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,6 +90,15 @@ class Grid:
     def window(self) -> Window:
         """The window that covers the whole grid."""
         return Window(row=0, col=0, height=self.height, width=self.width)
+
+    def windows(self, height: int, width: int | None = None) -> Iterator[Window]:
+        """Windows of at most this size that partition the grid, row by row; strips of full width without `width`."""
+        width = self.width if width is None else width
+        for row in range(0, self.height, height):
+            for col in range(0, self.width, width):
+                yield Window(
+                    row=row, col=col, height=min(height, self.height - row), width=min(width, self.width - col)
+                )
 
     def __getitem__(self, window: Window) -> Grid:
         """The grid of a window: the same CRS and pixel size, moved origin."""

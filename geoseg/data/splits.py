@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 
-from geoseg.core.grid import Grid, Window
+from geoseg.core.grid import Grid
 from geoseg.errors import InputError
 
 FOLDS = ("train", "val", "test")
 TRAIN, VAL, TEST = range(3)
 NO_FOLD = 255
+STRIP_ROWS = 256
 
 Block = tuple[int, int]
 """Cell of the ground: (northward, eastward) number, counted in blocks from the split's origin."""
@@ -57,11 +58,10 @@ class SpatialSplit:
     buffer_m: float
     seed: int
 
-    def folds_on(self, grid: Grid, *, rows: int = 256) -> NDArray[np.uint8]:
+    def folds_on(self, grid: Grid, *, rows: int = STRIP_ROWS) -> NDArray[np.uint8]:
         """Fold of every pixel of a grid, shape (row, col); 255 outside of all blocks and inside the buffer."""
         result = np.full(grid.shape, NO_FOLD, dtype=np.uint8)
-        for row in range(0, grid.height, rows):
-            strip = Window(row=row, col=0, height=min(rows, grid.height - row), width=grid.width)
+        for strip in grid.windows(rows):
             result[strip.slices] = self._folds_of_strip(grid[strip])
         return result
 
@@ -94,8 +94,7 @@ def count_blocks(
     """Labelled pixels of each class in every block; `labelled` are grids with class indices (255 = unlabelled)."""
     content: dict[Block, NDArray[np.int64]] = {}
     for grid, labels in labelled:
-        for row in range(0, grid.height, 256):
-            strip = Window(row=row, col=0, height=min(256, grid.height - row), width=grid.width)
+        for strip in grid.windows(STRIP_ROWS):
             _count_strip(ground, grid[strip], labels[strip.slices], classes, content)
     return content
 

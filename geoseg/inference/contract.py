@@ -171,17 +171,17 @@ def _describe(bands: BandSet) -> str:
 
 def _fit_nodata(scene: Scene) -> tuple[Scene, Raster, Finding]:
     """Zero in every band is no ground: where no nodata value is declared, such pixels are taken as nodata."""
+    preview = scene.preview()
     declared = sorted({f"{band.nodata:g}" for band in scene.bands if band.nodata is not None})
     if declared or scene.dtype.kind == "f":
-        preview = scene.preview()
         text = f"{', '.join(declared) or 'NaN'}; {1 - preview.valid.mean():.1%} of the scene"
         return scene, preview, Finding("nodata", Verdict.FITS, text)
-    before, scene = scene.preview().valid, scene.with_black_as_nodata()
-    preview = scene.preview()
-    black = (before & ~preview.valid).mean()
-    if not black:
+    scene = scene.with_black_as_nodata()
+    black = preview.valid & ~preview.data.any(axis=0)
+    preview = replace(preview, valid=preview.valid & ~black)
+    if not black.any():
         return scene, preview, Finding("nodata", Verdict.FITS, f"none declared; {preview.valid.mean():.1%} valid")
-    text = f"none declared; pixels that are 0 in every band ({black:.1%}) are taken as nodata"
+    text = f"none declared; pixels that are 0 in every band ({black.mean():.1%}) are taken as nodata"
     return scene, preview, Finding("nodata", Verdict.FIXED, text)
 
 

@@ -104,7 +104,7 @@ def regrid(files: MapFiles, scene: Scene, legend: Legend, folder: Path, progress
         raise ValueError(msg)
     source = open_scene(files.probabilities).on_grid(scene.grid)
     out = MapFiles.in_folder(folder, scene.grid, name="scene", with_probabilities=True)
-    windows = list(_blocks(scene.grid, REGRID_BLOCK))
+    windows = list(scene.grid.windows(REGRID_BLOCK, REGRID_BLOCK))
     with MapWriter(out, legend) as writer, source.reader() as probabilities, scene.reader() as truth:
         for done, window in enumerate(windows, start=1):
             part = probabilities.read(window)
@@ -146,7 +146,7 @@ def write_probabilities(files: MapFiles, legend: Legend, out: Path, tags: Mappin
     )
     final = files.probabilities.with_name("probabilities-uint8.tif")
     with open_scene(files.probabilities).reader() as reader, RasterWriter(final, spec) as writer:
-        for window in _blocks(files.grid, REGRID_BLOCK):
+        for window in files.grid.windows(REGRID_BLOCK, REGRID_BLOCK):
             part = reader.read(window)
             writer.write(window, _quantise(_probabilities(part), part.valid, FINAL_STEPS))
     write_cog(final, out, spec)
@@ -169,10 +169,3 @@ def _quantise(probabilities: NDArray[np.float32], valid: NDArray[np.bool_], step
     dtype = np.uint8 if steps < 256 else np.uint16
     scaled = np.rint(np.clip(probabilities, 0, 1) * np.float32(steps)).astype(dtype)
     return np.where(valid, scaled, dtype(steps + 1))
-
-
-def _blocks(grid: Grid, size: int) -> Iterator[Window]:
-    for row in range(0, grid.height, size):
-        for col in range(0, grid.width, size):
-            height, width = min(size, grid.height - row), min(size, grid.width - col)
-            yield Window(row=row, col=col, height=height, width=width)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from geoseg.errors import OutputError
 from geoseg.io.output import check_writable
-from geoseg.io.vector import VECTOR_SUFFIXES
+from geoseg.io.vector import check_vector_name
 
 RASTER_SUFFIXES = (".tif", ".tiff")
 
@@ -79,14 +79,11 @@ def check_outputs(outputs: Outputs, *, overwrite: bool, inputs: Iterable[Path] =
             raise OutputError(f"{path}: would be written twice; give each output its own name")
         seen.add(path.resolve())
     if outputs.polygons is not None:
-        _check_suffix(outputs.polygons, VECTOR_SUFFIXES, "polygons")
-        if set("!;") & set(str(outputs.polygons.parent.absolute())):
-            raise OutputError(
-                f"{outputs.polygons}: '!' or ';' in a folder's name means something else to pyogrio; rename"
-            )
+        check_vector_name(outputs.polygons)
     for raster in (outputs.mask, outputs.probabilities):
-        if raster is not None:
-            _check_suffix(raster, RASTER_SUFFIXES, "rasters")
+        if raster is not None and raster.suffix.lower() not in RASTER_SUFFIXES:
+            known = ", ".join(RASTER_SUFFIXES)
+            raise OutputError(f"{raster}: unknown suffix {raster.suffix!r}; rasters can be written as {known}")
     for path in outputs.files:
         check_writable(path, overwrite=overwrite)
 
@@ -110,8 +107,3 @@ def publish(staged: Outputs, outputs: Outputs) -> None:
             temporary.unlink(missing_ok=True)
     if outputs.probabilities is not None:  # statistics that a viewer left beside an older file describe other pixels
         outputs.probabilities.with_name(f"{outputs.probabilities.name}.aux.xml").unlink(missing_ok=True)
-
-
-def _check_suffix(path: Path, known: tuple[str, ...], what: str) -> None:
-    if path.suffix.lower() not in known:
-        raise OutputError(f"{path}: unknown suffix {path.suffix!r}; {what} can be written as {', '.join(known)}")

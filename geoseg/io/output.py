@@ -43,3 +43,14 @@ def folder_beside(out: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def replacing(out: Path) -> Iterator[Path]:
+    """A name beside an output to write it under; renamed to `out` at the end, removed where that is not reached."""
+    temporary = out.with_name(f".{out.name}.tmp-{os.getpid()}")
+    try:
+        yield temporary
+        temporary.replace(out)
+    finally:
+        temporary.unlink(missing_ok=True)

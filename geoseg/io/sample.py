@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
 from geoseg.errors import MissingExtraError, OutputError
-from geoseg.io.output import check_writable
+from geoseg.io.output import check_writable, replacing
 
 _INSIDE = Path("tiler", "data", "landsat.tif")
 
@@ -40,10 +39,8 @@ def copy_sample(out: Path, *, overwrite: bool = False) -> None:
         raise OutputError(f"{out}: the sample is a GeoTIFF; name a file that ends in .tif")
     check_writable(out, overwrite=overwrite)
     sample = find_sample()
-    temporary = out.with_name(f".{out.name}.tmp-{os.getpid()}")
     try:
-        shutil.copyfile(sample, temporary)
-        temporary.replace(out)
+        with replacing(out) as temporary:
+            shutil.copyfile(sample, temporary)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise OutputError(f"{out}: cannot be written ({error.strerror}); choose another place") from error

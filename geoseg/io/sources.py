@@ -157,19 +157,18 @@ def _with_nodata(band: StoredBand, override: float | None) -> StoredBand:
     if dtype not in _DTYPES:
         msg = f"{band.source.path}: found data type {dtype}, needed one of {', '.join(_DTYPES)}; convert the file"
         raise InputError(msg)
+    number = np.dtype(dtype)
+    if override is not None and not _holds(number, override):
+        raise InputError(f"{band.source.path}: pixels of {dtype} cannot be {override:g}; give another nodata value")
     nodata = band.facts.nodata if override is None else override
-    if nodata is not None:
-        number = np.dtype(dtype)
-        if math.isnan(nodata) or (number.kind != "f" and not _holds(number, nodata)):
-            if override is not None and number.kind != "f":
-                raise InputError(
-                    f"{band.source.path}: pixels of {dtype} cannot be {override:g}; give another nodata value"
-                )
-            nodata = None
+    if nodata is not None and (math.isnan(nodata) or not _holds(number, nodata)):
+        nodata = None
     return replace(band, facts=replace(band.facts, nodata=nodata))
 
 
 def _holds(dtype: np.dtype[Any], number: float) -> bool:
+    if dtype.kind == "f":
+        return True
     info = np.iinfo(dtype)
     return float(number).is_integer() and info.min <= number <= info.max
 

@@ -6,9 +6,7 @@ on lattices, hashed from their coordinates and interpolated). So a scene is the 
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -91,7 +89,7 @@ def synthesise(path: str | Path, *, options: SynthOptions = SynthOptions()) -> N
     with folder_beside(scene) as folder:
         working_scene, working_truth = folder / "scene.tif", folder / "truth.tif"
         with RasterWriter(working_scene, scene_spec) as pixels, RasterWriter(working_truth, truth_spec) as codes:
-            for window in _windows(options.size):
+            for window in landscape.grid.windows(BLOCK, BLOCK):
                 data, labels = landscape.render(window)
                 pixels.write(window, data)
                 codes.write(window, labels)
@@ -297,11 +295,6 @@ def _mix(x: NDArray[np.uint32]) -> NDArray[np.uint32]:
     for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
         x = (x ^ (x >> np.uint32(shift))) * np.uint32(factor)
     return x ^ (x >> np.uint32(16))
-
-
-def _windows(size: int) -> Iterator[Window]:
-    for row, col in itertools.product(range(0, size, BLOCK), repeat=2):
-        yield Window(row=row, col=col, height=min(BLOCK, size - row), width=min(BLOCK, size - col))
 
 
 def _specs(landscape: Landscape) -> tuple[RasterSpec, RasterSpec]:

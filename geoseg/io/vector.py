@@ -68,6 +68,19 @@ class VectorLayer:
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
 
+def check_vector_name(out: Path) -> None:
+    """Refuse a name that no writer here can write.
+
+    Raises:
+        OutputError: for an unknown suffix, or marks in a folder's name that mean something else to pyogrio.
+    """
+    if out.suffix.lower() not in _WRITERS:
+        known = ", ".join(VECTOR_SUFFIXES)
+        raise OutputError(f"{out}: the suffix {out.suffix!r} is unknown; polygons can be written as {known}")
+    if set("!;") & set(str(out.parent.absolute())):
+        raise OutputError(f"{out}: '!' or ';' in a folder's name means something else to pyogrio; rename the folder")
+
+
 def write_polygons(batches: Iterable[pa.RecordBatch], out: Path, *, layer: VectorLayer) -> tuple[str, ...]:
     """Write batches of polygons to a file whose suffix tells the format; it appears when it is complete.
 
@@ -85,12 +98,10 @@ def write_polygons(batches: Iterable[pa.RecordBatch], out: Path, *, layer: Vecto
         What a user should know about the file, a sentence each.
 
     Raises:
-        OutputError: for an unknown suffix, a missing folder, or where writing fails.
+        OutputError: see `check_vector_name`; or for a missing folder, or where writing fails.
     """
-    write = _WRITERS.get(out.suffix.lower())
-    if write is None:
-        msg = f"{out}: the suffix {out.suffix!r} is unknown; polygons can be written as {', '.join(VECTOR_SUFFIXES)}"
-        raise OutputError(msg)
+    check_vector_name(out)
+    write = _WRITERS[out.suffix.lower()]
     try:
         with folder_beside(out) as folder:
             unfinished = folder / f"polygons{out.suffix.lower()}"  # a plain name: "!" and ";" mean something to pyogrio

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.core.bands import Band, BandSet, common_name_of
-from geoseg.core.grid import Window
 from geoseg.core.legend import UNLABELLED
 from geoseg.data.chips import LabelledScene
 from geoseg.data.labels import LabelSource, read_labels
@@ -122,9 +121,7 @@ def _statistics(
     count, total, squares = 0, np.zeros(len(bands)), np.zeros(len(bands))
     for scene, part, fold in zip(scenes, labels, folds, strict=True):
         with scene.reader() as reader:
-            for row in range(0, scene.grid.height, STRIP_ROWS):
-                height = min(STRIP_ROWS, scene.grid.height - row)
-                window = Window(row=row, col=0, height=height, width=scene.grid.width)
+            for window in scene.grid.windows(STRIP_ROWS):
                 raster = reader.read(window)
                 chosen = raster.valid & (fold[window.slices] == TRAIN) & (part[window.slices] != UNLABELLED)
                 values = scene.bands.physical(raster.data)[:, chosen].astype(np.float64)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import warnings
 from dataclasses import asdict
 from pathlib import Path
@@ -25,6 +24,7 @@ from geoseg.errors import OutputError
 from geoseg.evaluation.confusion import Confusion
 from geoseg.inference.engine import Progress
 from geoseg.io.fingerprint import fingerprints
+from geoseg.io.output import replacing
 from geoseg.models.build import EncoderWeights, build_model
 from geoseg.models.bundle import BundleContent, save_bundle
 from geoseg.training.card import write_card
@@ -209,10 +209,9 @@ def _save(
     )
     save_bundle(result.bundle, network, content, overwrite=True)
     report = {"config": config.model_dump(mode="json"), "provenance": provenance.to_dict(), "result": asdict(result)}
-    path = result.bundle.with_name("report.json")
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
-    temporary.write_text(json.dumps(report, indent=2, default=str, allow_nan=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    text = json.dumps(report, indent=2, default=str, allow_nan=False)
+    with replacing(result.bundle.with_name("report.json")) as path:
+        path.write_text(text + "\n", encoding="utf-8")
 
 
 def _inputs(truth: GroundTruth, config: TrainConfig, config_path: Path) -> dict[str, str]:

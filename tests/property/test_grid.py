@@ -118,3 +118,16 @@ def test_rescaled_covers_the_ground_and_less_than_a_pixel_more(grid, row_factor,
     assert grid.height - 1e-3 <= row < grid.height + row_factor * 1.001 + 1e-3
     assert grid.width - 1e-3 <= col < grid.width + col_factor * 1.001 + 1e-3
     assert new.transform @ (0, 0) == close(grid, grid.transform @ (0, 0))
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 45), st.none() | st.integers(1, 45))
+def test_windows_partition_the_grid_row_by_row(rows, cols, height, width):
+    grid = Grid(crs=CRS.from_epsg(32612), transform=Affine(30, 0, 301905, 0, -30, 4154085), height=rows, width=cols)
+    times = np.zeros(grid.shape, dtype=int)
+    windows = list(grid.windows(height, width))
+    for window in windows:
+        assert window.height <= height
+        assert window.width <= (width or cols)
+        times[window.slices] += 1
+    assert (times == 1).all()
+    assert [(w.row, w.col) for w in windows] == sorted((w.row, w.col) for w in windows)
