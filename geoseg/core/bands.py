@@ -136,18 +136,28 @@ class BandSet:
         Returns:
             float32, shape (band + index, row, col).
         """
-        values = self.physical(raw)
         channels = np.empty((len(self) + len(indices), *valid.shape), dtype=np.float32)
-        with np.errstate(invalid="ignore", over="ignore"):  # NaN and inf are marked invalid and zeroed below
-            for i, name in enumerate(indices, start=len(self)):
-                np.clip(self.index(name, values), -1, 1, out=channels[i])
-            for i, band in enumerate(self):
-                np.divide(values[i] - np.float32(band.mean), np.float32(band.std), out=channels[i])
-        channels[:, ~valid] = 0
+        with np.errstate(invalid="ignore", over="ignore"):  # NaN and inf are marked invalid and zeroed
+            self.standardise(self.physical(raw), valid, indices, out=channels)
         return channels
 
-    def index(self, name: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """A spectral index by name from physical values (band, row, col).
+    def standardise(self, values: Any, valid: Any, indices: tuple[str, ...], *, out: Any) -> None:  # noqa: ANN401
+        """Physical values to model input: the part of `normalise` that training shares, whose chips are augmented.
+
+        Args:
+            values: physical values, shape (band, ...); numpy arrays or torch tensors, like `valid` and `out`.
+            valid: True = valid, shape (...). Invalid pixels become 0 in every channel.
+            indices: names from `geoseg.core.indices.INDICES`.
+            out: float32, shape (band + index, ...), is filled.
+        """
+        for i, name in enumerate(indices, start=len(self)):
+            out[i] = self.index(name, values).clip(-1, 1)
+        for i, band in enumerate(self):
+            out[i] = (values[i] - band.mean) / band.std
+        out[:, ~valid] = 0
+
+    def index(self, name: str, values: Any) -> Any:  # noqa: ANN401
+        """A spectral index by name from physical values (band, ...), numpy or torch.
 
         Raises:
             KeyError: for an index that is not in `INDICES`.

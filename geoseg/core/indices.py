@@ -1,7 +1,8 @@
 """Spectral indices of reflectance, as functions and as one table.
 
 Every function takes reflectance arrays of one shape and returns float32 of that shape. Where a denominator is
-closer to zero than 1e-6 the index is 0, never infinite; NaN in a band stays NaN.
+closer to zero than 1e-6 the index is 0, never infinite; NaN in a band stays NaN. The formulas use nothing but
+operators, so that they take float32 tensors of torch as well, on any device.
 """
 
 from __future__ import annotations
@@ -20,9 +21,14 @@ _TINY = 1e-6
 
 
 def _ratio(numerator: Reflectance, denominator: Reflectance) -> IndexArray:
-    vanishes = np.abs(denominator) < _TINY
-    ratio = numerator / np.where(vanishes, 1, denominator)
-    return np.where(vanishes, 0, ratio).astype(np.float32)
+    vanishes = abs(denominator) < _TINY
+    safe = denominator * ~vanishes + vanishes
+    return _single(numerator / safe * ~vanishes)
+
+
+def _single(values: Reflectance) -> IndexArray:
+    """As float32; tensors are already."""
+    return values.astype(np.float32) if isinstance(values, np.ndarray) else values
 
 
 def _difference_ratio(a: Reflectance, b: Reflectance) -> IndexArray:
@@ -85,8 +91,8 @@ def msavi(nir: Reflectance, red: Reflectance) -> IndexArray:
     doi:10.1016/0034-4257(94)90134-1. A negative radicand, possible only for reflectance outside [0, 1], counts as 0.
     """
     twice = 2 * nir + 1
-    radicand = np.maximum(twice**2 - 8 * (nir - red), 0)
-    return ((twice - np.sqrt(radicand)) / 2).astype(np.float32)
+    radicand = twice**2 - 8 * (nir - red)
+    return _single((twice - (radicand * (radicand > 0)) ** 0.5) / 2)
 
 
 def bsi(swir16: Reflectance, red: Reflectance, nir: Reflectance, blue: Reflectance) -> IndexArray:
