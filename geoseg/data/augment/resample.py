@@ -17,10 +17,10 @@ _WHOLE = 0.999  # of a pixel's weight must come from valid pixels
 def identity(batch: Batch) -> Tensor:
     """The place (x, y) of every pixel itself, in pixels from the chip's centre, shape (chip, row, col, 2)."""
     rows, cols = batch.shape
-    y = torch.arange(rows, dtype=torch.float32, device=batch.device) - (rows - 1) / 2
-    x = torch.arange(cols, dtype=torch.float32, device=batch.device) - (cols - 1) / 2
-    grid = torch.stack(torch.broadcast_tensors(x[None, :], y[:, None]), dim=-1)
-    return grid.expand(len(batch), rows, cols, 2).clone()
+    places = torch.empty((len(batch), rows, cols, 2), device=batch.device)
+    places[..., 0] = torch.arange(cols, device=batch.device) - (cols - 1) / 2
+    places[..., 1] = (torch.arange(rows, device=batch.device) - (rows - 1) / 2)[:, None]
+    return places
 
 
 def resample(batch: Batch, places: Tensor) -> Batch:
