@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo
 
 STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 """For `pydantic.dataclasses.dataclass`: unknown keys are refused; the text below a field describes it in the schema."""
@@ -25,3 +26,12 @@ Range = Annotated[tuple[float, float], AfterValidator(_rising)]
 """From, to: a number is drawn uniformly between them."""
 NotNegativeRange = Annotated[tuple[NotNegative, NotNegative], AfterValidator(_rising)]
 ShareRange = Annotated[tuple[Chance, Chance], AfterValidator(_rising)]
+
+
+def _from_folder(path: Path, info: ValidationInfo[Any]) -> Path:
+    folder = (info.context or {}).get("folder")
+    return path if folder is None else Path(folder) / path
+
+
+LocalPath = Annotated[Path, AfterValidator(_from_folder)]
+"""A path that, read from a config file, counts from the file's own folder (given as the validation's context)."""

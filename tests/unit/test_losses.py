@@ -61,6 +61,22 @@ def test_a_chip_without_labels_costs_nothing_and_has_a_finite_gradient(loss):
 
 
 @pytest.mark.parametrize("loss", [cross_entropy, dice])
+def test_certain_shares_are_the_same_target_as_labels(loss):
+    logits = logits_of([[0.8, 0.2], [0.3, 0.7], [0.5, 0.5]])
+    shares = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]], dtype=torch.float64).T[None, :, None, :]
+    assert loss(logits, shares).item() == pytest.approx(loss(logits, labels_of(0, 1, 255)).item())
+
+
+def test_cross_entropy_of_shares_is_the_mean_over_them():
+    logits = logits_of([[0.8, 0.2]])
+    shares = torch.tensor([[0.25, 0.75]], dtype=torch.float64).T[None, :, None, :]
+    plain = -(0.25 * math.log(0.8) + 0.75 * math.log(0.2))
+    assert cross_entropy(logits, shares).item() == pytest.approx(plain)
+    weighted = -(0.5 * math.log(0.8) + 0.75 * math.log(0.2)) / 1.25
+    assert cross_entropy(logits, shares, torch.tensor([2.0, 1.0]).double()).item() == pytest.approx(weighted)
+
+
+@pytest.mark.parametrize("loss", [cross_entropy, dice])
 def test_gradients_agree_with_finite_differences(loss):
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(2, 3, 2, 3, generator=generator, dtype=torch.float64, requires_grad=True)

@@ -47,6 +47,23 @@ class Batch:
         """Where the tensors are."""
         return self.values.device
 
+    @property
+    def target(self) -> Tensor:
+        """What a loss compares with: the class shares where labels are soft, else the class indices."""
+        return self.labels if self.soft is None else self.soft
+
+    def to(self, device: torch.device | str) -> Self:
+        """The batch on another device."""
+        soft = None if self.soft is None else self.soft.to(device)
+        return replace(
+            self,
+            values=self.values.to(device),
+            valid=self.valid.to(device),
+            labels=self.labels.to(device),
+            soft=soft,
+            sun=self.sun.to(device),
+        )
+
     def take(self, chosen: Tensor) -> Self:
         """The chips at these positions, as a batch of its own."""
         soft = None if self.soft is None else self.soft[chosen]
