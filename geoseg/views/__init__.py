@@ -1,0 +1,1 @@
+"""Pictures for people: nothing here is needed to make a map."""
