@@ -16,32 +16,42 @@ if TYPE_CHECKING:
     from geoseg.io.synth import SynthOptions, synthesise
     from geoseg.models.bundle import load_bundle
     from geoseg.models.zoo import default_bundle_path
+    from geoseg.training.split import SplitRequest, split
     from geoseg.training.train import train
+    from geoseg.views.augmentations import AugmentationSheet, draw_augmentations
 
 _HOMES = {
+    "AugmentationSheet": "geoseg.views.augmentations",
     "Outputs": "geoseg.inference.outputs",
     "PredictOptions": "geoseg.inference.predict",
     "SceneOptions": "geoseg.io.scene",
+    "SplitRequest": "geoseg.training.split",
     "SynthOptions": "geoseg.io.synth",
     "check_scene": "geoseg.inference.contract",
     "default_bundle_path": "geoseg.models.zoo",
+    "draw_augmentations": "geoseg.views.augmentations",
     "load_bundle": "geoseg.models.bundle",
     "open_scene": "geoseg.io.scene",
     "predict": "geoseg.inference.predict",
+    "split": "geoseg.training.split",
     "synthesise": "geoseg.io.synth",
     "train": "geoseg.training.train",
 }
 
 __all__ = [
+    "AugmentationSheet",
     "Outputs",
     "PredictOptions",
     "SceneOptions",
+    "SplitRequest",
     "SynthOptions",
     "check_scene",
     "default_bundle_path",
+    "draw_augmentations",
     "load_bundle",
     "open_scene",
     "predict",
+    "split",
     "synthesise",
     "train",
 ]

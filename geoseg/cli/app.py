@@ -16,6 +16,9 @@ from geoseg.cli.check import check
 from geoseg.cli.info import info
 from geoseg.cli.predict import predict
 from geoseg.cli.sample import sample
+from geoseg.cli.schema import schema
+from geoseg.cli.sheet import sheet
+from geoseg.cli.split import split
 from geoseg.cli.synth import synth
 from geoseg.cli.train import train
 from geoseg.errors import GeosegError
@@ -28,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (sample, synth, info, check, predict, train, bundle):
+for command in (sample, synth, info, check, predict, schema, split, sheet, train, bundle):
     app.command()(command)
 
 

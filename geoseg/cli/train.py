@@ -31,6 +31,8 @@ def train(
     if as_json:
         typer.echo(json.dumps(asdict(result), indent=2, default=str))
         return
+    for line in (result.split, *result.notes):
+        typer.echo(line)
     for name, iou in result.test_iou.items():
         typer.echo(f"  {name:<16} IoU {'-' if iou is None else format(iou, '.3f')}")
     test = "-" if result.test_miou is None else format(result.test_miou, ".3f")

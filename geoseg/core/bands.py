@@ -115,12 +115,12 @@ class BandSet:
 
     def physical(self, raw: NDArray[Any]) -> NDArray[np.float32]:
         """Raw numbers (band, row, col) to physical values, float32; bands without a scale pass unchanged."""
-        scale = np.array([1.0 if band.scale is None else band.scale for band in self], dtype=np.float32)
-        offset = np.array([band.offset for band in self], dtype=np.float32)
+        values = np.empty(raw.shape, dtype=np.float32)
         with np.errstate(invalid="ignore", over="ignore"):  # a nodata number of float64 is infinite in float32
-            values: NDArray[np.float32] = raw.astype(np.float32)
-            values *= scale[:, None, None]
-            values += offset[:, None, None]
+            for i, band in enumerate(self):  # one after the other: a band fits into the processor's cache
+                values[i] = raw[i]
+                values[i] *= np.float32(1.0 if band.scale is None else band.scale)
+                values[i] += np.float32(band.offset)
         return values
 
     def normalise(

@@ -25,6 +25,7 @@ def _rising(pair: tuple[float, float]) -> tuple[float, float]:
 Range = Annotated[tuple[float, float], AfterValidator(_rising)]
 """From, to: a number is drawn uniformly between them."""
 NotNegativeRange = Annotated[tuple[NotNegative, NotNegative], AfterValidator(_rising)]
+PositiveRange = Annotated[tuple[Positive, Positive], AfterValidator(_rising)]
 ShareRange = Annotated[tuple[Chance, Chance], AfterValidator(_rising)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -135,6 +136,41 @@ def read_strips(path: str | Path, rows: int = BLOCK, band: int = 1) -> Iterator[
             yield window, strip
 
 
+def plan_raster(path: str | Path, grid: Grid, *, resampling: Resampling | None = None) -> ReadPlan:
+    """Plan to read all bands of a raster file on another grid, for `geoseg.io.reader.open_reader`.
+
+    The bands have the file's descriptions ("band 1" where there is none), scale, offset and nodata.
+
+    Args:
+        path: a raster in any CRS.
+        grid: where the numbers are wanted.
+        resampling: None = average where pixels become 1.5 times larger or more, else bilinear.
+
+    Raises:
+        MissingFileError: if the file is not there.
+        InputError: if it is no raster, or has no CRS or geotransform.
+    """
+    with open_raster(path) as dataset:
+        own = grid_of(dataset)
+        bands = tuple(_band_of(dataset, i) for i in dataset.indexes)
+        sources = tuple(BandSource(path=str(path), index=i, grid=own) for i in dataset.indexes)
+        dtype = np.result_type(*dataset.dtypes)
+    return ReadPlan(bands=BandSet(bands), sources=sources, grid=grid, dtype=dtype, resampling=resampling)
+
+
+def plan_labels(path: str | Path, grid: Grid) -> ReadPlan:
+    """Plan to read the codes of a label raster on another grid, by nearest pixel.
+
+    Raises:
+        MissingFileError: if the file is not there.
+        InputError: if it is no raster of one band, or has no CRS or geotransform.
+    """
+    plan = plan_raster(path, grid, resampling=Resampling.nearest)
+    if len(plan.bands) != 1:
+        raise InputError(f"{path}: found {len(plan.bands)} bands, needed one band of class codes")
+    return plan
+
+
 def read_labels_on(path: str | Path, grid: Grid, window: Window | None = None) -> NDArray[np.uint8]:
     """Class codes of a label raster at the pixel centres of another grid, by nearest pixel, shape (row, col).
 
@@ -150,20 +186,23 @@ def read_labels_on(path: str | Path, grid: Grid, window: Window | None = None) -
         MissingFileError: if the file is not there.
         InputError: if it is no raster of one band of such codes.
     """
-    with open_raster(path) as dataset:
-        if dataset.count != 1:
-            raise InputError(f"{path}: found {dataset.count} bands, needed one band of class codes")
-        source = BandSource(path=str(path), index=1, grid=grid_of(dataset))
-        bands = BandSet((Band(name="code", nodata=dataset.nodata),))
-        dtype = np.dtype(dataset.dtypes[0])
-    plan = ReadPlan(bands=bands, sources=(source,), grid=grid, dtype=dtype, resampling=Resampling.nearest)
-    with open_reader(plan) as reader:
+    with open_reader(plan_labels(path, grid)) as reader:
         labels = reader.read(window or grid.window)
     found = np.unique(labels.data[0, labels.valid])
     wrong = found[(found < 0) | (found > UNLABELLED) | (found % 1 != 0)]
     if wrong.size:
         raise InputError(f"{path}: found the number {wrong[0]:g}, needed class codes of 0 to 254; recode the labels")
     return np.where(labels.valid, labels.data[0], UNLABELLED).astype(np.uint8)
+
+
+def _band_of(dataset: Dataset, index: int) -> Band:
+    nodata, scale, offset = (values[index - 1] for values in (dataset.nodatavals, dataset.scales, dataset.offsets))
+    return Band(
+        name=dataset.descriptions[index - 1] or f"band {index}",
+        nodata=None if nodata is None or math.isnan(nodata) else nodata,  # NaN is invalid anyway
+        scale=scale,
+        offset=offset,
+    )
 
 
 def _profile(spec: RasterSpec) -> dict[str, Any]:

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from geoseg.data.from_torchgeo import GeoDatasetConfig
 from geoseg.training.config import TrainConfig
 from geoseg.training.result import TrainResult
 
 
 def write_card(config: TrainConfig, result: TrainResult) -> str:
     """A card with the config's description, data, split and the measured scores on the test blocks."""
-    parts = [f"# {config.name}", config.description.strip(), _data(config), _scores(result)]
+    parts = [f"# {config.name}", config.description.strip(), _data(config, result), _scores(result, config)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _data(config: TrainConfig) -> str:
-    model, split = config.model, config.split
-    scenes = ", ".join(_scene_name(scene.path) for scene in config.scenes)
-    shares = " / ".join(f"{share:g}" for share in split.shares)
+def _data(config: TrainConfig, result: TrainResult) -> str:
+    model = config.model
+    scenes = [_scene_name(scene.path) for scene in config.scenes] + [
+        _dataset_name(source) for source in config.datasets
+    ]
+    augmentations = ", ".join(config.augment.techniques) or "none"
     return "\n".join(
         [
             "## Data and split",
             "",
-            f"- Scenes: {scenes}",
+            f"- Scenes: {', '.join(scenes)}",
             f"- Input: {', '.join((*model.bands, *model.indices))} at {model.gsd_m:g} m",
             f"- Network: {model.architecture} on {model.encoder}, start: {model.pretrained or 'random'}",
-            f"- Split: blocks of {split.block_m:g} m, train / val / test {shares} of every class",
-            f"- Between folds {split.buffer_m:g} m are left out; split seed {split.seed}, training seed {config.seed}",
+            f"- Split: {result.split}",
+            f"- Augmentations: {augmentations}; training seed {config.seed}",
+            *(f"- {note}" for note in result.notes),
         ]
     )
 
@@ -36,12 +40,18 @@ def _scene_name(path: Path | list[Path]) -> str:
     return " + ".join(p.name for p in paths)
 
 
-def _scores(result: TrainResult) -> str:
+def _dataset_name(source: GeoDatasetConfig) -> str:
+    parts = [source.dataset, *(part.dataset for part in (source.image, source.mask) if part is not None)]
+    return " & ".join(part for part in parts if part) + " (torchgeo)"
+
+
+def _scores(result: TrainResult, config: TrainConfig) -> str:
+    kept = config.chips.context == "keep"
+    surroundings = " (their pixels occur, without labels, as surroundings in training chips)" if kept else ""
     lines = [
         "## Scores on the test blocks",
         "",
-        "Blocks whose labels neither the training nor the choice of the best epoch saw (their pixels occur, without",
-        "labels, as surroundings in training chips).",
+        f"Blocks whose labels neither the training nor the choice of the best epoch saw{surroundings}.",
         "",
         "| class | IoU | training px | test px |",
         "|---|---|---|---|",

@@ -3,30 +3,44 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from geoseg.core.legend import LandClass, Legend
+from geoseg.data.augment.plan import Augmentation
+from geoseg.data.chips import ChipOptions
+from geoseg.data.from_torchgeo import GeoDatasetConfig
+from geoseg.data.labels.options import LabelsField
+from geoseg.data.options import LocalPath
+from geoseg.data.sampling import SamplingOptions
+from geoseg.data.splits.options import SplitOptions
 from geoseg.errors import InputError, MissingFileError
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class SceneConfig(_Part):
-    """A scene (file, folder, or list of band files), its labels, and what the files themselves do not tell."""
+    """A scene, its labels, and what the files themselves do not tell."""
 
-    path: Path | list[Path]
-    labels: Path
-    column: str | None = None
+    path: LocalPath | list[LocalPath]
+    """A file, a folder, or a list of band files."""
+    labels: LabelsField
+    """A label file; or its options; or a list of them; or all label options (sources, aoi, consensus, ...)."""
+    region: str = ""
+    """Where the scene lies, such as a state: for `split.attribute: region` and `sampling.balance: regions`."""
     bands: dict[str, int] | None = None
+    """Band numbers by common name, from 1, where the file does not name its bands."""
     sensor: str | None = None
     nodata: float | None = None
     scale: float | None = None
+    """reflectance = DN * scale + offset."""
     offset: float | None = None
+    sun: tuple[float, float] | None = None
+    """Azimuth (clockwise from north) and elevation of the sun in degrees; null = drawn at random for cloud shadows."""
 
 
 class ClassConfig(_Part):
@@ -39,56 +53,25 @@ class ClassConfig(_Part):
 
 
 class ModelConfig(_Part):
-    """The network: see `geoseg.models.spec.ModelSpec`; bands by common name.
-
-    `pretrained` is a file of encoder weights, a torchgeo weight by name, "imagenet", or null for random weights;
-    nothing is downloaded unless `allow_download`.
-    """
+    """The network; see `geoseg.models.spec.ModelSpec`."""
 
     architecture: Literal["unet", "deeplabv3plus"] = "unet"
     encoder: str = "resnet18"
     decoder_channels: tuple[int, ...] | None = None
     bands: tuple[str, ...] = Field(min_length=1)
+    """Common names of the bands, in the order in which the network takes them."""
     indices: tuple[str, ...] = ()
+    """Spectral indices as further channels."""
     gsd_m: float = Field(gt=0)
+    """Ground sampling distance in m; scenes that differ by more than 10 % are resampled to it."""
     pretrained: str | None = None
+    """A file of encoder weights, a torchgeo weight by name, "imagenet", or null for random weights."""
     allow_download: bool = False
-
-
-class SplitConfig(_Part):
-    """Blocks of the ground in m, the buffer between folds in m, and the shares of train, val and test."""
-
-    block_m: float = Field(default=3000, gt=0)
-    buffer_m: float = Field(default=0, ge=0)
-    shares: tuple[float, float, float] = (0.6, 0.2, 0.2)
-    seed: int = 0
-
-    @field_validator("shares")
-    @classmethod
-    def _shares_make_a_whole(cls, shares: tuple[float, float, float]) -> tuple[float, float, float]:
-        train, val, test = shares
-        if min(train, val) <= 0 or test < 0 or abs(sum(shares) - 1) > 1e-6:
-            msg = f"train and val must be above 0, test at least 0, and the sum 1; found {shares}"
-            raise ValueError(msg)
-        return shares
-
-
-class ChipConfig(_Part):
-    """Chips: side in px, number an epoch, share centred on a class drawn uniformly; std of the radiometric jitter."""
-
-    size: int = Field(default=128, gt=0)
-    per_epoch: int = Field(default=800, gt=0)
-    class_share: float = Field(default=0.5, ge=0, le=1)
-    jitter_gain: float = Field(default=0, ge=0)
-    jitter_band_gain: float = Field(default=0, ge=0)
-    jitter_offset: float = Field(default=0, ge=0)
+    """Nothing is downloaded without it."""
 
 
 class FitConfig(_Part):
-    """The loop: epochs, batch, AdamW, one warm-up cosine cycle, weights of the two losses.
-
-    `class_weight_power` p weights each class in the cross-entropy by (its share among the drawn chips' pixels)^-p.
-    """
+    """The loop: epochs, batch, AdamW, one warm-up cosine cycle, weights of the two losses."""
 
     epochs: int = Field(default=10, gt=0)
     batch_size: int = Field(default=8, gt=0)
@@ -97,7 +80,9 @@ class FitConfig(_Part):
     cross_entropy: float = Field(default=1, ge=0)
     dice: float = Field(default=1, ge=0)
     class_weight_power: float = Field(default=0, ge=0, le=1)
+    """p: each class weighs (its share among the drawn chips' pixels)^-p in the cross-entropy."""
     workers: int = Field(default=0, ge=0)
+    """Processes that read chips; 0 = the main one."""
 
 
 class TrainConfig(_Part):
@@ -105,20 +90,36 @@ class TrainConfig(_Part):
 
     name: str = "model"
     description: str = ""
-    scenes: list[SceneConfig] = Field(min_length=1)
-    classes: list[ClassConfig] = Field(min_length=2)
+    scenes: tuple[SceneConfig, ...] = ()
+    datasets: tuple[GeoDatasetConfig, ...] = ()
+    """torchgeo datasets of images and masks."""
+    classes: list[ClassConfig] = Field(min_length=1)
     model: ModelConfig
-    split: SplitConfig = SplitConfig()
-    chips: ChipConfig = ChipConfig()
+    split: SplitOptions = SplitOptions()
+    chips: ChipOptions = ChipOptions()
+    sampling: SamplingOptions = SamplingOptions()
+    augment: Augmentation = Augmentation()
     fit: FitConfig = FitConfig()
+    cache: LocalPath | Literal["beside", "none"] = "beside"
+    """Where labels on the scene's grid and their class index are kept: beside the labels, in a folder, or nowhere."""
     seed: int = 0
 
     @model_validator(mode="after")
-    def _has_steps(self) -> Self:
-        steps = self.fit.epochs * (self.chips.per_epoch // self.fit.batch_size)
-        if steps < 2:
-            msg = f"epochs, chips.per_epoch and fit.batch_size make {steps} steps, at least 2 are needed"
+    def _can_train(self) -> Self:
+        if not self.scenes and not self.datasets:
+            msg = "there is no ground to learn from: give `scenes`, or `datasets` of torchgeo"
             raise ValueError(msg)
+        if len(self.classes) == 1:
+            msg = (
+                f"one class ({self.classes[0].name}) leaves nothing to tell apart: add a class for the rest, and name "
+                "it as `background` in the labels"
+            )
+            raise ValueError(msg)
+        steps = self.fit.epochs * (self.sampling.per_epoch // self.fit.batch_size)
+        if steps < 2:
+            msg = f"epochs, sampling.per_epoch and fit.batch_size make {steps} steps, at least 2 are needed"
+            raise ValueError(msg)
+        self.legend  # noqa: B018  # a legend checks its own laws
         return self
 
     @property
@@ -140,23 +141,39 @@ def read_config(path: Path) -> TrainConfig:
         raise MissingFileError(f"{path}: no such config file") from error
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise InputError(f"{path}: not a readable YAML file: {' '.join(str(error).split())}") from error
+    folder = path.resolve().parent
     try:
-        config = TrainConfig.model_validate(content)
-        config.legend  # noqa: B018  # a legend checks its own laws
+        config = TrainConfig.model_validate(content, context={"folder": folder})
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'config'}: {e['msg']}" for e in error.errors())
-        raise InputError(f"{path}: {wrong}") from error
-    except ValueError as error:
-        raise InputError(f"{path}: classes: {error}") from error
-    return _with_absolute_paths(config, path.resolve().parent)
+        raise InputError(f"{path}: {_mistakes(error)}") from error
+    pretrained = config.model.pretrained
+    if pretrained is not None and (folder / pretrained).is_file():
+        model = config.model.model_copy(update={"pretrained": str(folder / pretrained)})
+        config = config.model_copy(update={"model": model})
+    return config
 
 
-def _with_absolute_paths(config: TrainConfig, folder: Path) -> TrainConfig:
-    scenes = []
-    for scene in config.scenes:
-        paths = [folder / p for p in scene.path] if isinstance(scene.path, list) else folder / scene.path
-        scenes.append(scene.model_copy(update={"path": paths, "labels": folder / scene.labels}))
-    model = config.model
-    if model.pretrained is not None and (folder / model.pretrained).is_file():
-        model = model.model_copy(update={"pretrained": str(folder / model.pretrained)})
-    return config.model_copy(update={"scenes": scenes, "model": model})
+def json_schema() -> dict[str, Any]:
+    """The JSON schema (draft 2020-12) of training configs, for editors; `configs/train.schema.json` is a copy."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **TrainConfig.model_json_schema()}
+
+
+def _mistakes(error: ValidationError) -> str:
+    """All of them in one line; without those of a whole of which a part is told already."""
+    found = [(e["loc"], e["msg"]) for e in error.errors()]
+    places = [loc for loc, _ in found]
+    return "; ".join(
+        f"{_place(loc)}: {_reason(message)}"
+        for loc, message in found
+        if not any(len(other) > len(loc) and other[: len(loc)] == loc for other in places)
+    )
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    named = [str(part) for part in loc if str(part).replace("_", "").isalnum()]  # not: literal['auto']
+    return ".".join(named) or "config"
+
+
+def _reason(message: str) -> str:
+    message = message.removeprefix("Value error, ").replace("Unexpected keyword argument", "there is no such option")
+    return message.replace("Extra inputs are not permitted", "there is no such option")

@@ -1,88 +1,78 @@
-"""Scenes and labels of a config, fitted to the model: the ground truth that a training sees."""
+"""The ground of a config: scenes on the model's grid, each with its labels."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 from geoseg.core.bands import Band, BandSet, common_name_of
-from geoseg.core.legend import UNLABELLED
-from geoseg.data.chips import LabelledScene
-from geoseg.data.labels import LabelSource, read_labels
-from geoseg.data.splits import FOLDS, TRAIN, Ground, SpatialSplit, count_blocks, split_blocks
-from geoseg.errors import InputError
-from geoseg.inference.contract import CheckOptions, calibrate, fit_scene
+from geoseg.data.from_torchgeo import fit_pixels, open_geodataset, scenes_of
+from geoseg.data.ground import Labels, Pixels
+from geoseg.data.labels import open_labels
+from geoseg.data.pixelstore import store_pixels
+from geoseg.data.store import StoredLabels, store_labels
+from geoseg.inference.contract import CheckOptions, fit_scene
+from geoseg.inference.engine import Progress
 from geoseg.io.scene import Scene, SceneOptions, open_scene
 from geoseg.models.spec import ModelSpec
 from geoseg.training.config import SceneConfig, TrainConfig
 
-STRIP_ROWS = 512
+_UNKNOWN_SUN = (float("nan"), float("nan"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class GroundTruth:
-    """Labelled scenes on the model's grid, the split of their ground, and the spec with the training statistics."""
+class Source:
+    """A scene with the model's bands on the model's grid, its labels there, and what the config says of both."""
 
-    scenes: tuple[LabelledScene, ...]
-    split: SpatialSplit
-    spec: ModelSpec
+    pixels: Pixels
+    labels: StoredLabels
+    label_paths: tuple[Path, ...]
+    region: str = ""
+    sun: tuple[float, float] = _UNKNOWN_SUN
 
 
-def read_ground_truth(config: TrainConfig) -> GroundTruth:
-    """Open every scene, put its labels on its grid, split the ground, measure mean and std over the training fold.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Ground:
+    """All labelled ground of a config, and the model's spec, yet without the training data's mean and std."""
+
+    sources: tuple[Source, ...]
+    draft: ModelSpec
+
+    @property
+    def maps(self) -> list[StoredLabels]:
+        """The labels of all scenes."""
+        return [source.labels for source in self.sources]
+
+    @property
+    def regions(self) -> list[str]:
+        """The region of every scene."""
+        return [source.region for source in self.sources]
+
+    @property
+    def paths(self) -> list[Path]:
+        """Every file of scenes and labels, each once."""
+        files = [path for source in self.sources for path in (*source.pixels.paths, *source.label_paths)]
+        return list(dict.fromkeys(files))
+
+
+def open_ground(config: TrainConfig, progress: Progress = lambda _stage, _done, _total: None) -> Ground:
+    """Open every scene and torchgeo dataset, fit it to the model, and put its labels on its grid.
 
     Raises:
         ContractError: a scene lacks a band that the model wants, is not calibrated, or is too coarse.
-        InputError: labels that do not overlap their scene or hold unknown codes; a split that leaves a fold empty.
+        InputError: labels that do not overlap their scene, hold unknown codes, or cannot be read.
     """
     draft = _draft_spec(config)
-    scenes = [_fit(_open(scene), draft) for scene in config.scenes]
-    labels = [
-        read_labels(LabelSource(path=source.labels, column=source.column), scene.grid, draft.legend)
-        for source, scene in zip(config.scenes, scenes, strict=True)
-    ]
-    labelled = [(scene.grid, part) for scene, part in zip(scenes, labels, strict=True)]
-    ground = Ground.around(scenes[0].grid, config.split.block_m)
-    content = count_blocks(ground, labelled, draft.classes)
-    split = split_blocks(
-        content, ground, shares=config.split.shares, buffer_m=config.split.buffer_m, seed=config.split.seed
-    )
-    folds = [split.folds_on(scene.grid) for scene in scenes]
-    _require_folds(labels, folds, config.split.shares)
-    statistics = _statistics(scenes, labels, folds, draft.bands)
-    truth = tuple(
-        LabelledScene(scene=scene, bands=calibrate(statistics, scene.bands), labels=part, folds=fold)
-        for scene, part, fold in zip(scenes, labels, folds, strict=True)
-    )
-    return GroundTruth(scenes=truth, split=split, spec=replace(draft, bands=statistics))
-
-
-def pixels_by_fold(truth: GroundTruth) -> dict[str, dict[str, int]]:
-    """Labelled pixels of every class in every fold, by name."""
-    result = {}
-    for fold, name in enumerate(FOLDS):
-        counts = sum(
-            np.bincount(s.labels[(s.folds == fold) & (s.labels != UNLABELLED)], minlength=truth.spec.classes)
-            for s in truth.scenes
-        )
-        result[name] = {c.name: int(n) for c, n in zip(truth.spec.legend, np.asarray(counts).tolist(), strict=True)}
-    return result
-
-
-def _require_folds(
-    labels: Sequence[NDArray[np.uint8]], folds: Sequence[NDArray[np.uint8]], shares: tuple[float, float, float]
-) -> None:
-    for fold, (name, share) in enumerate(zip(FOLDS, shares, strict=True)):
-        found = any(
-            ((fold_of == fold) & (part != UNLABELLED)).any() for part, fold_of in zip(labels, folds, strict=True)
-        )
-        if share > 0 and not found:
-            raise InputError(
-                f"the {name} fold holds no labelled pixel; use smaller blocks, a smaller buffer or another seed"
-            )
+    opened = [*_scenes(config, draft), *_datasets(config, draft)]
+    sources = []
+    for done, (pixels, labels, region, sun) in enumerate(opened):
+        progress("labels", done, len(opened))
+        stored = store_labels(labels, pixels, config.cache)
+        kept = pixels if config.cache == "none" else store_pixels(pixels, stored, config.chips.size)
+        sources.append(Source(pixels=kept, labels=stored, label_paths=labels.paths, region=region, sun=sun))
+    progress("labels", len(opened), len(opened))
+    return Ground(sources=tuple(sources), draft=draft)
 
 
 def _draft_spec(config: TrainConfig) -> ModelSpec:
@@ -99,6 +89,21 @@ def _draft_spec(config: TrainConfig) -> ModelSpec:
     )
 
 
+_Opened = tuple[Pixels, Labels, str, tuple[float, float]]
+
+
+def _scenes(config: TrainConfig, draft: ModelSpec) -> Iterator[_Opened]:
+    for source in config.scenes:
+        scene = _fit(_open(source), draft)
+        yield scene, open_labels(source.labels, scene.grid, draft.legend), source.region, source.sun or _UNKNOWN_SUN
+
+
+def _datasets(config: TrainConfig, draft: ModelSpec) -> Iterator[_Opened]:
+    for source in config.datasets:
+        for pixels, labels in scenes_of(open_geodataset(source), source.options, draft.legend):
+            yield fit_pixels(pixels, draft.bands, draft.gsd_m), labels, source.options.region, _UNKNOWN_SUN
+
+
 def _open(source: SceneConfig) -> Scene:
     options = SceneOptions(
         bands=source.bands, sensor=source.sensor, nodata=source.nodata, scale=source.scale, offset=source.offset
@@ -109,29 +114,3 @@ def _open(source: SceneConfig) -> Scene:
 def _fit(scene: Scene, spec: ModelSpec) -> Scene:
     """The scene as predict would read it; one without known calibration is refused, as its numbers mean nothing."""
     return fit_scene(scene, spec, CheckOptions(standardise=False)).require().scene
-
-
-def _statistics(
-    scenes: Sequence[Scene],
-    labels: Sequence[NDArray[np.uint8]],
-    folds: Sequence[NDArray[np.uint8]],
-    bands: BandSet,
-) -> BandSet:
-    """Mean and std of the physical values over the labelled, valid pixels of the training fold, strip by strip."""
-    count, total, squares = 0, np.zeros(len(bands)), np.zeros(len(bands))
-    for scene, part, fold in zip(scenes, labels, folds, strict=True):
-        with scene.reader() as reader:
-            for window in scene.grid.windows(STRIP_ROWS):
-                raster = reader.read(window)
-                chosen = raster.valid & (fold[window.slices] == TRAIN) & (part[window.slices] != UNLABELLED)
-                values = scene.bands.physical(raster.data)[:, chosen].astype(np.float64)
-                count += values.shape[1]
-                total += values.sum(axis=1)
-                squares += (values**2).sum(axis=1)
-    if not count:
-        raise InputError("no labelled pixel of the training fold is valid in its scene; check labels and nodata")
-    means = total / count
-    stds = np.sqrt(np.maximum(squares / count - means**2, 1e-18))
-    return BandSet(
-        tuple(replace(b, mean=m, std=s) for b, m, s in zip(bands, means.tolist(), stds.tolist(), strict=True))
-    )

@@ -8,7 +8,11 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainResult:
-    """The bundle, and the scores on the test fold (of the best epoch by validation): IoU by class, mean, accuracy."""
+    """The bundle, and the scores on the test fold (of the best epoch by validation): IoU by class, mean, accuracy.
+
+    `pixels` are labelled pixels by fold and class; `split` tells how the ground was divided, `notes` what else
+    was decided and what folds lack.
+    """
 
     bundle: Path
     best_val_miou: float
@@ -16,3 +20,5 @@ class TrainResult:
     test_miou: float | None
     test_accuracy: float | None
     pixels: dict[str, dict[str, int]]
+    split: str = ""
+    notes: tuple[str, ...] = ()

@@ -9,42 +9,73 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import OneCycleLR
 
-from geoseg.core.legend import Legend
+from geoseg.data.augment.batch import Batch
+from geoseg.data.augment.random import Random
+from geoseg.data.augment.technique import augment
+from geoseg.data.chips import Stack
+from geoseg.data.sampling import Difficulty
 from geoseg.evaluation.confusion import Confusion
 from geoseg.losses.pixel import cross_entropy
 from geoseg.losses.region import dice
-from geoseg.training.config import FitConfig
+from geoseg.models.spec import ModelSpec
+from geoseg.training.config import TrainConfig
 
 
 class SegmentationTask(LightningModule):
-    """Trains a network that maps (chip, channel, row, col) to logits; the best epoch is that of highest `val_miou`."""
+    """Trains a network that maps (chip, channel, row, col) to logits; the best epoch is that of highest `val_miou`.
 
-    def __init__(self, network: nn.Module, legend: Legend, fit: FitConfig, class_weights: Tensor | None) -> None:
+    Chips are augmented and become model input where the network is. `difficulty`, where given, is told the mean
+    cross-entropy of every chip.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        spec: ModelSpec,
+        config: TrainConfig,
+        *,
+        class_weights: Tensor | None = None,
+        difficulty: Difficulty | None = None,
+    ) -> None:
         super().__init__()
         self.network = network
-        self._legend = legend
-        self._fit = fit
+        self._spec = spec
+        self._fit = config.fit
+        self._techniques = tuple(config.augment.techniques.values())
+        self._seed = config.seed
         self.register_buffer("_class_weights", class_weights, persistent=False)
-        self._confusion = Confusion.empty(legend)
+        self._difficulty = difficulty
+        self._confusion = Confusion.empty(spec.legend)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], _batch_index: int) -> Tensor:
+    def transfer_batch_to_device(self, batch: Stack, device: torch.device, dataloader_idx: int) -> Stack:
+        """Chips go to the device as they are stored, which is less than their physical values."""
+        del dataloader_idx
+        return batch.to(device)
+
+    def training_step(self, batch: Stack, batch_index: int) -> Tensor:
         """The weighted sum of the losses on one batch."""
-        channels, labels = batch
-        logits = self.network(channels)
+        chips = augment(physical(batch, self._spec), self._techniques, self._random(batch_index))
+        logits = self.network(chips.model_input(self._spec.indices))
+        if self._difficulty is not None:
+            self._difficulty.update(batch.cells, _loss_by_chip(logits.detach(), chips.target).cpu().numpy())
         weights = self._class_weights if isinstance(self._class_weights, Tensor) else None
-        loss = self._fit.cross_entropy * cross_entropy(logits, labels, weights) + self._fit.dice * dice(logits, labels)
-        self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(channels))
+        loss = self._fit.cross_entropy * cross_entropy(logits, chips.target, weights)
+        loss = loss + self._fit.dice * dice(logits, chips.target)
+        self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(chips))
         return loss
+
+    def _random(self, batch_index: int) -> Random:
+        """Numbers that depend on the seed, the epoch and the batch alone, so that nothing before matters."""
+        state = np.random.SeedSequence((self._seed, self.current_epoch, batch_index)).generate_state(1, np.uint64)
+        return Random.seeded(int(state[0] >> 1), self.device)
 
     def on_validation_epoch_start(self) -> None:
         """Start to count anew."""
-        self._confusion = Confusion.empty(self._legend)
+        self._confusion = Confusion.empty(self._spec.legend)
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], _batch_index: int) -> None:
+    def validation_step(self, batch: Stack, _batch_index: int) -> None:
         """Count one batch."""
-        channels, labels = batch
-        guess = self.network(channels).argmax(dim=1).to(torch.uint8)
-        self._confusion = self._confusion + Confusion.count(labels.cpu().numpy(), guess.cpu().numpy(), self._legend)
+        self._confusion = self._confusion + count(self.network, batch, self._spec)
 
     def on_validation_epoch_end(self) -> None:
         """Log the mean IoU of the validation fold; 0 where it is undefined."""
@@ -56,6 +87,22 @@ class SegmentationTask(LightningModule):
             self.network.parameters(), lr=self._fit.learning_rate, weight_decay=self._fit.weight_decay
         )
         steps = int(self.trainer.estimated_stepping_batches)
-        warm_up = max(0.1, 2 / steps)  # at least two steps, else torch divides by zero
+        warm_up = max(0.1, 1.5 / steps)  # of two steps neither may be the border, else torch divides by zero
         schedule = OneCycleLR(optimiser, max_lr=self._fit.learning_rate, total_steps=steps, pct_start=warm_up)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def physical(stack: Stack, spec: ModelSpec) -> Batch:
+    """Chips in physical values, for a model."""
+    return stack.batch(spec.bands, spec.classes, spec.gsd_m)
+
+
+def count(network: nn.Module, stack: Stack, spec: ModelSpec) -> Confusion:
+    """Truth against the network's most likely class, over the labelled pixels of chips."""
+    chips = physical(stack, spec)
+    guess = network(chips.model_input(spec.indices)).argmax(dim=1).to(torch.uint8)
+    return Confusion.count(chips.labels.cpu().numpy(), guess.cpu().numpy(), spec.legend)
+
+
+def _loss_by_chip(logits: Tensor, target: Tensor) -> Tensor:
+    return torch.stack([cross_entropy(one[None], truth[None]) for one, truth in zip(logits, target, strict=True)])

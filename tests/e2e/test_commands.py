@@ -129,7 +129,9 @@ def config(tmp_path, geoseg):
             "gsd_m": 30,
         },
         "split": {"block_m": 1200, "buffer_m": 60},
-        "chips": {"size": 64, "per_epoch": 16, "jitter_gain": 0.05},
+        "chips": {"size": 64},
+        "sampling": {"per_epoch": 16},
+        "augment": {"flip": {}, "turn": {}, "gain": {"gain": 0.05}, "clouds": {}},
         "fit": {"epochs": 2, "batch_size": 4, "class_weight_power": 0.5},
     }
     path = tmp_path / "config.yaml"

@@ -36,6 +36,13 @@ class Random:
         """The numbers 0 to `count` - 1 in random order, int64."""
         return torch.randperm(count, generator=self.generator, device=self.generator.device)
 
+    def partners(self, count: int) -> Tensor:
+        """For each of so many another one, int64, all of them in one ring of random order; one alone has itself."""
+        order = self.order(count)
+        found = torch.empty_like(order)
+        found[order] = order.roll(1)
+        return found
+
     def chosen(self, count: int, chance: float) -> Tensor:
         """Positions, int64 and rising, of which each of 0 to `count` - 1 is one with the given chance."""
         return torch.nonzero(self.uniform(count) < chance).flatten()

@@ -26,8 +26,8 @@ def identity(batch: Batch) -> Tensor:
 def resample(batch: Batch, places: Tensor) -> Batch:
     """The batch with every pixel taken from its place; `places` may have another number of rows and columns.
 
-    A pixel of which a part comes from an invalid pixel, or from outside of the chip, is invalid; one whose nearest
-    pixel is unlabelled or outside is unlabelled.
+    A pixel of which a part comes from an invalid pixel, or from outside of the chip, is invalid; one that is invalid,
+    or whose nearest pixel is unlabelled, is unlabelled.
     """
     rows, cols = batch.shape
     half = torch.tensor([cols / 2, rows / 2], device=places.device)
@@ -38,10 +38,11 @@ def resample(batch: Batch, places: Tensor) -> Batch:
     known = batch.labels[:, None].to(torch.float32) - UNLABELLED  # 0 = unlabelled, as torch pads with 0
     labels = grid_sample(known, grid, mode="nearest", align_corners=False) + UNLABELLED
     soft = None if batch.soft is None else grid_sample(batch.soft, grid, mode="nearest", align_corners=False)
-    return replace(
+    moved = replace(
         batch,
         values=seen[:, :-1],
         valid=seen[:, -1] >= _WHOLE,
         labels=labels[:, 0].round().to(torch.uint8),
         soft=soft,
     )
+    return moved.unlabel(~moved.valid)

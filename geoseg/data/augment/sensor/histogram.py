@@ -46,7 +46,7 @@ class HistogramMatch:
         levels = torch.linspace(0, 1, _LEVELS, device=batch.device)
         own = valid_quantiles(batch.values, batch.valid, levels)
         if self.reference is None:
-            wanted = own[_partners(len(batch), random)]
+            wanted = own[random.partners(len(batch))]
         else:
             wanted = reference_quantiles(self.reference, batch.bands).to(own).expand_as(own)
         strength = random.uniform(len(batch), 1, 1, 1, within=self.strength)
@@ -79,14 +79,6 @@ def _one_aim_a_value(own: Tensor, wanted: Tensor) -> Tensor:
     last = torch.searchsorted(own, own, right=True) - 1
     middle = first + last
     return (wanted.gather(-1, middle // 2) + wanted.gather(-1, (middle + 1) // 2)) / 2
-
-
-def _partners(chips: int, random: Random) -> Tensor:
-    """For every chip another one, all of them in one ring of random order."""
-    order = random.order(chips)
-    partners = torch.empty_like(order)
-    partners[order] = order.roll(1)
-    return partners
 
 
 def reference_quantiles(path: Path, bands: BandSet) -> Tensor:

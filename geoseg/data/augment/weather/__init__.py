@@ -1,0 +1,1 @@
+"""What weather, sun and seasons do to chips, and what a sensor loses on the way."""
