@@ -19,15 +19,9 @@ from torch import Tensor, nn
 from geoseg.core.bands import Band, BandSet
 from geoseg.core.legend import LandClass, Legend
 from geoseg.data.augment.batch import Batch
+from geoseg.data.augment.plan import every_technique
 from geoseg.data.augment.random import Random
 from geoseg.data.augment.resample import identity, resample
-from geoseg.data.augment.sensor.blur import Blur
-from geoseg.data.augment.sensor.clahe import Clahe
-from geoseg.data.augment.sensor.dropout import BandDropout
-from geoseg.data.augment.sensor.gain import Gain
-from geoseg.data.augment.sensor.gamma import Gamma
-from geoseg.data.augment.sensor.histogram import HistogramMatch
-from geoseg.data.augment.sensor.noise import Noise
 from geoseg.data.augment.technique import Change, Warp, augment
 from geoseg.losses.pixel import cross_entropy
 from geoseg.losses.region import dice
@@ -36,13 +30,14 @@ from geoseg.models.spec import ModelSpec
 
 Series = Sequence[Change | Warp]
 
-# ---- PLUG IN HERE: what is timed, by name; the rest of the file knows no technique ----------------------------------
-STANDARD: Series = (Gain(), Gamma(), Noise(), Blur(), BandDropout())
+EVERY = {name: technique for name, technique in every_technique(64).techniques.items() if name != "crop"}
+USUAL = ("clouds", "haze", "affine", "scale", "flip", "turn", "gamma", "gain", "blur", "noise", "band_dropout")
+WEATHER = ("snow", "cloud_shadow", "clouds", "haze", "fog", "rain")
 SERIES: Mapping[str, Series] = {
-    "standard": STANDARD,
-    "all of the sensor": (*STANDARD, HistogramMatch(), Clahe()),
+    "usual": tuple(EVERY[name] for name in USUAL),
+    "all weather": tuple(EVERY[name] for name in WEATHER),
+    "all but crop": tuple(EVERY.values()),
 }
-# ---------------------------------------------------------------------------------------------------------------------
 
 BANDS = BandSet(
     tuple(

@@ -27,14 +27,16 @@ from torchgeo.samplers import RandomGeoSampler
 from geoseg.core.bands import Band, BandSet
 from geoseg.core.legend import LandClass, Legend
 from geoseg.data.augment.batch import Batch
-from geoseg.data.chips import ChipOptions, LabelledScene, Stack, TrainingChips, stack
+from geoseg.data.chips import ChipOptions, TrainingChips
 from geoseg.data.content import count_content
 from geoseg.data.labels import as_label_options, open_labels
 from geoseg.data.pixelstore import store_pixels
+from geoseg.data.readers import LabelledScene
 from geoseg.data.sampling import SamplingOptions, class_chances, plan_epoch, sampled_ground
 from geoseg.data.splits.build import build_split
 from geoseg.data.splits.options import SplitOptions
 from geoseg.data.splits.split import TRAIN
+from geoseg.data.stack import Stack, stack
 from geoseg.data.store import store_labels
 from geoseg.io.scene import SceneOptions, open_scene
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from geoseg.data.from_torchgeo import GeoDatasetConfig
+from geoseg.data.interop.sources import GeoDatasetConfig
 from geoseg.training.config import TrainConfig
 from geoseg.training.result import TrainResult
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from geoseg.core.legend import LandClass, Legend
 from geoseg.data.augment.plan import Augmentation
 from geoseg.data.chips import ChipOptions
-from geoseg.data.from_torchgeo import GeoDatasetConfig
+from geoseg.data.interop.sources import GeoDatasetConfig
 from geoseg.data.labels.options import LabelsField
 from geoseg.data.options import LocalPath
 from geoseg.data.sampling import SamplingOptions

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from geoseg.core.bands import Band, BandSet, common_name_of
-from geoseg.data.from_torchgeo import fit_pixels, open_geodataset, scenes_of
 from geoseg.data.ground import Labels, Pixels
+from geoseg.data.interop.from_torchgeo import fit_pixels, scenes_of
+from geoseg.data.interop.sources import open_geodataset
 from geoseg.data.labels import open_labels
 from geoseg.data.pixelstore import store_pixels
+from geoseg.data.stack import UNKNOWN_SUN
 from geoseg.data.store import StoredLabels, store_labels
 from geoseg.inference.contract import CheckOptions, fit_scene
 from geoseg.inference.engine import Progress
 from geoseg.io.scene import Scene, SceneOptions, open_scene
 from geoseg.models.spec import ModelSpec
 from geoseg.training.config import SceneConfig, TrainConfig
-
-_UNKNOWN_SUN = (float("nan"), float("nan"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -29,7 +29,7 @@ class Source:
     labels: StoredLabels
     label_paths: tuple[Path, ...]
     region: str = ""
-    sun: tuple[float, float] = _UNKNOWN_SUN
+    sun: tuple[float, float] = UNKNOWN_SUN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -95,13 +95,13 @@ _Opened = tuple[Pixels, Labels, str, tuple[float, float]]
 def _scenes(config: TrainConfig, draft: ModelSpec) -> Iterator[_Opened]:
     for source in config.scenes:
         scene = _fit(_open(source), draft)
-        yield scene, open_labels(source.labels, scene.grid, draft.legend), source.region, source.sun or _UNKNOWN_SUN
+        yield scene, open_labels(source.labels, scene.grid, draft.legend), source.region, source.sun or UNKNOWN_SUN
 
 
 def _datasets(config: TrainConfig, draft: ModelSpec) -> Iterator[_Opened]:
     for source in config.datasets:
         for pixels, labels in scenes_of(open_geodataset(source), source.options, draft.legend):
-            yield fit_pixels(pixels, draft.bands, draft.gsd_m), labels, source.options.region, _UNKNOWN_SUN
+            yield fit_pixels(pixels, draft.bands, draft.gsd_m), labels, source.options.region, UNKNOWN_SUN
 
 
 def _open(source: SceneConfig) -> Scene:

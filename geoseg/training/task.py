@@ -12,8 +12,8 @@ from torch.optim.lr_scheduler import OneCycleLR
 from geoseg.data.augment.batch import Batch
 from geoseg.data.augment.random import Random
 from geoseg.data.augment.technique import augment
-from geoseg.data.chips import Stack
 from geoseg.data.sampling import Difficulty
+from geoseg.data.stack import Stack
 from geoseg.evaluation.confusion import Confusion
 from geoseg.losses.pixel import cross_entropy
 from geoseg.losses.region import dice

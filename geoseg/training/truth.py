@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from geoseg.core.bands import BandSet
 from geoseg.core.legend import UNLABELLED
-from geoseg.data.chips import Chip, EvaluationChips, LabelledScene, Stack, TrainingChips, stack
+from geoseg.data.chips import EvaluationChips, TrainingChips
 from geoseg.data.content import CELL, ClassContent, cached_content, count_content
+from geoseg.data.readers import LabelledScene
 from geoseg.data.sampling import Difficulty, class_chances, expected_shares, plan_epoch, sampled_ground
 from geoseg.data.splits.build import BuiltSplit, build_split
 from geoseg.data.splits.split import FOLDS, TRAIN, FoldMap, missing_classes
+from geoseg.data.stack import Chip, Stack, stack
 from geoseg.data.store import StoredLabels
 from geoseg.errors import InputError
 from geoseg.inference.contract import calibrate

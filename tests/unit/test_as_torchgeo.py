@@ -34,7 +34,7 @@ from torchgeo.samplers import GridGeoSampler, PreChippedGeoSampler, RandomBatchG
 
 from geoseg.core.bands import BandSet
 from geoseg.core.grid import Grid, Window
-from geoseg.data.as_torchgeo import SampleOptions, SceneGeoDataset, _cells_of_fold, _rectangles, first_known
+from geoseg.data.interop.as_torchgeo import SampleOptions, SceneGeoDataset, _cells_of_fold, _rectangles, first_known
 from geoseg.errors import InputError
 from geoseg.inference.contract import calibrate
 from geoseg.io.scene import open_scene

@@ -13,11 +13,13 @@ from memory import MemoryFolds, MemoryMap
 from torch.utils.data import DataLoader
 
 from geoseg.core.legend import UNLABELLED
-from geoseg.data.chips import Chip, ChipOptions, EvaluationChips, LabelledScene, TrainingChips, stack
+from geoseg.data.chips import ChipOptions, EvaluationChips, TrainingChips
 from geoseg.data.content import count_content
 from geoseg.data.labels import as_label_options, open_labels
+from geoseg.data.readers import LabelledScene
 from geoseg.data.sampling import SamplingOptions, class_chances, plan_epoch, sampled_ground
 from geoseg.data.splits.split import TRAIN, VAL
+from geoseg.data.stack import Chip, stack
 from geoseg.data.store import store_labels
 from geoseg.inference.contract import calibrate
 from geoseg.io.scene import open_scene

@@ -24,16 +24,10 @@ from torchgeo.samplers import RandomGeoSampler
 from geoseg.core.bands import Band, BandSet
 from geoseg.core.grid import Grid, Window
 from geoseg.core.legend import LandClass, Legend
-from geoseg.data.as_torchgeo import SampleOptions, SceneGeoDataset
-from geoseg.data.chips import LabelledScene
-from geoseg.data.from_torchgeo import (
-    GeoDatasetConfig,
-    GeoDatasetOptions,
-    GeoSource,
-    fit_pixels,
-    open_geodataset,
-    scenes_of,
-)
+from geoseg.data.interop.as_torchgeo import SampleOptions, SceneGeoDataset
+from geoseg.data.interop.from_torchgeo import fit_pixels, scenes_of
+from geoseg.data.interop.sources import GeoDatasetConfig, GeoDatasetOptions, GeoSource, open_geodataset
+from geoseg.data.readers import LabelledScene
 from geoseg.data.store import store_labels
 from geoseg.errors import InputError, MissingFileError
 

@@ -50,7 +50,7 @@ _STRIP_ROWS = 512
 
 
 class Labelled(Protocol):
-    """A scene with labels and folds: what `geoseg.data.chips.LabelledScene` has too."""
+    """A scene with labels and folds: what `geoseg.data.readers.LabelledScene` has too."""
 
     @property
     def name(self) -> str:

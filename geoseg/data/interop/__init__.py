@@ -1,0 +1,1 @@
+"""Between our labelled scenes and torchgeo's datasets, both ways."""
