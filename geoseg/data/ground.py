@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from geoseg.core.bands import BandSet
 from geoseg.core.grid import Grid, Window
+from geoseg.core.legend import UNLABELLED
 from geoseg.core.raster import Raster
 
 
@@ -51,11 +52,19 @@ class LabelWindow:
 
     `classes` are class indices, uint8, shape (row, col), 255 = unlabelled. `shares` are the class probabilities where
     labels are soft, float32, shape (class, row, col): they sum to 1 where a pixel is labelled and are 0 where not;
-    `classes` is then the likeliest class. None where labels are certain.
+    `classes` is then the likeliest class. None where labels are certain. `ignored`, shape (row, col), is True where a
+    source says that the ground is not to be labelled, rather than nothing; None = nowhere.
     """
 
     classes: NDArray[np.uint8]
     shares: NDArray[np.float32] | None = None
+    ignored: NDArray[np.bool_] | None = None
+
+    @property
+    def silent(self) -> NDArray[np.bool_]:
+        """True where nothing is said, shape (row, col)."""
+        unlabelled: NDArray[np.bool_] = self.classes == UNLABELLED
+        return unlabelled if self.ignored is None else unlabelled & ~self.ignored
 
 
 class LabelReader(Protocol):

@@ -82,7 +82,8 @@ class BoundaryReader:
         part = window.within(outer).slices
         classes = np.where(near, UNLABELLED, labels.classes[part]).astype(np.uint8)
         shares = None if labels.shares is None else labels.shares[:, *part] * ~near
-        return LabelWindow(classes=classes, shares=shares)
+        ignored = near if labels.ignored is None else near | labels.ignored[part]
+        return LabelWindow(classes=classes, shares=shares, ignored=ignored)
 
 
 def near_change(

@@ -58,7 +58,8 @@ class _CodeReader:
         unknown = raster.valid & ~known & (found != UNLABELLED)
         if not self.codes.rest and unknown.any():
             raise self.codes.unknown_codes(np.unique(found[unknown]).tolist())
-        return LabelWindow(classes=np.where(known, self.indices[positions], UNLABELLED).astype(np.uint8))
+        classes = np.where(known, self.indices[positions], UNLABELLED).astype(np.uint8)
+        return LabelWindow(classes=classes, ignored=known & (classes == UNLABELLED))
 
 
 def open_codes(source: LabelSource, grid: Grid, legend: Legend, halo: tuple[int, int]) -> CodeLabels:

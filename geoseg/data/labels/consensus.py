@@ -37,14 +37,25 @@ def cover(layers: Sequence[LabelWindow], count: int) -> LabelWindow:
     if len(layers) == 1:
         return layers[0]
     classes = layers[0].classes
+    silent = layers[0].silent
     for layer in layers[1:]:
         classes = np.where(layer.classes == UNLABELLED, classes, layer.classes)
+        silent = silent & layer.silent
+    ignored = (classes == UNLABELLED) & ~silent
     if all(layer.shares is None for layer in layers):
-        return LabelWindow(classes=classes)
+        return LabelWindow(classes=classes, ignored=ignored)
     shares = shares_of(layers[0], count)
     for layer in layers[1:]:
         shares = np.where(layer.classes == UNLABELLED, shares, shares_of(layer, count))
-    return LabelWindow(classes=classes, shares=shares)
+    return LabelWindow(classes=classes, shares=shares, ignored=ignored)
+
+
+def fill(labels: LabelWindow, where: NDArray[np.bool_], index: int) -> LabelWindow:
+    """Labels with a class where `where` is True, shape (row, col)."""
+    shares = labels.shares
+    if shares is not None:
+        shares = np.where(where, (np.arange(len(shares)) == index)[:, None, None], shares).astype(np.float32)
+    return LabelWindow(classes=np.where(where, index, labels.classes).astype(np.uint8), shares=shares)
 
 
 def majority(opinions: Sequence[LabelWindow], count: int) -> LabelWindow:

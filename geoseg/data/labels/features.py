@@ -26,6 +26,8 @@ from geoseg.io.vector import FeatureSource, find_features, holds_features, read_
 
 INSIDE = 0
 """What `open_area` paints with."""
+IGNORED = 254
+"""What features are painted with whose value is listed under `ignore`; no class has this index."""
 _POLYGON = 3  # type number of shapely
 _LEFT_OUT = -1
 
@@ -43,7 +45,9 @@ class FeatureLabels:
 
     def read(self, window: Window) -> LabelWindow:
         """The labels of a window."""
-        return LabelWindow(classes=self.shapes.paint(window))
+        painted = self.shapes.paint(window)
+        ignored = painted == IGNORED
+        return LabelWindow(classes=np.where(ignored, UNLABELLED, painted).astype(np.uint8), ignored=ignored)
 
 
 def open_features(source: LabelSource, grid: Grid, legend: Legend) -> FeatureLabels:
@@ -67,7 +71,7 @@ def open_features(source: LabelSource, grid: Grid, legend: Legend) -> FeatureLab
     parts, owners = simple_parts(shapely.force_2d(frame.geometry.to_numpy()[order]))
     radii = _radii(parts, indices[owners], source, legend)
     polygons, numbers = _onto_grid(parts, radii, layer.crs, area, grid)
-    values = np.where(indices == _LEFT_OUT, UNLABELLED, indices).astype(np.uint8)
+    values = np.where(indices == UNLABELLED, IGNORED, indices).astype(np.uint8)
     return FeatureLabels(shapes=prepare(to_pixels(polygons, grid), values[owners[numbers]]))
 
 

@@ -19,8 +19,8 @@ from geoseg.core.legend import UNLABELLED, Legend
 from geoseg.data.ground import LabelReader, LabelWindow
 from geoseg.data.labels.boundary import BoundaryReader, PixelSizes
 from geoseg.data.labels.codes import open_codes
-from geoseg.data.labels.consensus import RULES, cover
-from geoseg.data.labels.features import INSIDE, open_area, open_features
+from geoseg.data.labels.consensus import RULES, cover, fill
+from geoseg.data.labels.features import IGNORED, INSIDE, open_area, open_features
 from geoseg.data.labels.options import LabelOptions, LabelSource
 from geoseg.data.labels.probabilities import open_probabilities
 from geoseg.data.labels.recoding import check_class_names
@@ -30,7 +30,7 @@ from geoseg.io.dataset import open_raster
 from geoseg.io.fingerprint import fingerprint
 from geoseg.io.vector import VECTOR_SUFFIXES
 
-_VERSION = 1
+_VERSION = 2
 """Of this code, in fingerprints: another number where the same files and options give other labels."""
 _SUFFIXES = {*VECTOR_SUFFIXES, ".shp", ".json", ".kml", ".gml", ".gdb", ".sqlite", ".csv"}
 _SIDE_CARS = (".shx", ".dbf", ".prj", ".cpg")  # of a Shapefile
@@ -66,7 +66,8 @@ class Bounded:
 class LayeredLabels:
     """Labels of a scene, made by `open_labels`; they fulfil `geoseg.data.ground.Labels`.
 
-    `opinions` are the layers of each annotator, earlier ones below.
+    `opinions` are the layers of each annotator, earlier ones below. `background` is the class index of what nobody says
+    anything about.
     """
 
     grid: Grid
@@ -76,6 +77,7 @@ class LayeredLabels:
     fingerprint: str
     opinions: tuple[tuple[Layer, ...], ...]
     consensus: str
+    background: int | None
     area: Shapes | None = field(repr=False)
 
     @contextmanager
@@ -100,6 +102,9 @@ class _LayeredReader:
         count = len(self.labels.legend)
         opinions = [cover([reader.read(window) for reader in readers], count) for readers in self.opinions]
         merged = opinions[0] if self._single else RULES[self.labels.consensus](opinions, count)
+        if self.labels.background is not None:
+            silent = np.logical_and.reduce([opinion.silent for opinion in opinions])
+            merged = fill(merged, silent, self.labels.background)
         inside = self._inside(window)
         classes = np.where(inside, merged.classes, UNLABELLED).astype(np.uint8)
         return LabelWindow(classes=classes, shares=None if merged.shares is None else merged.shares * inside)
@@ -130,6 +135,8 @@ def open_labels(options: LabelOptions, grid: Grid, legend: Legend) -> LayeredLab
         InputError: for classes that the legend does not have; files that cannot be read, have no CRS or do not touch
             the grid; features without a class that the legend knows, or without a width.
     """
+    if len(legend) > IGNORED:
+        raise InputError(f"labels: found {len(legend)} classes in the legend, needed at most {IGNORED}")
     check_class_names(options.sources, legend)
     files = [source.path for source in options.sources] + ([] if options.aoi is None else [options.aoi])
     missing = [str(path) for path in dict.fromkeys(files) if _is_missing(path)]
@@ -149,8 +156,18 @@ def open_labels(options: LabelOptions, grid: Grid, legend: Legend) -> LayeredLab
         fingerprint=_fingerprint(options, grid, legend),
         opinions=opinions,
         consensus=options.consensus,
+        background=_background(options, legend),
         area=None if options.aoi is None else open_area(options.aoi, grid),
     )
+
+
+def _background(options: LabelOptions, legend: Legend) -> int | None:
+    if options.background is None:
+        return None
+    names = [c.name for c in legend]
+    if options.background not in names:
+        raise InputError(f"labels: found the background {options.background!r}, the legend has {', '.join(names)}")
+    return names.index(options.background)
 
 
 def _open_layer(source: LabelSource, grid: Grid, legend: Legend) -> Layer:

@@ -113,6 +113,9 @@ class LabelOptions:
     """Where labels come from; of one annotator, later sources cover earlier ones wherever they are labelled."""
     aoi: LocalPath | None = None
     """A vector file of polygons outside of which all is unlabelled."""
+    background: str | None = None
+    """The class of ground that no source says anything about, inside of `aoi`. What a source ignores (values under
+    `ignore`, the band along boundaries) stays unlabelled, as does what annotators disagree on."""
     consensus: Literal["majority", "unanimous", "shares"] = "majority"
     """What several annotators agree on: the class that most of those chose who labelled a pixel (ties are unlabelled);
     the class that all of them chose; or shares of classes, as soft labels."""
