@@ -59,7 +59,7 @@ class Clouds:
     """Whether clouds throw shadows."""
     labels: Literal["keep", "ignore"] = "ignore"
     """Whether pixels behind clouds keep their labels, or become unlabelled where little of the ground is to be seen."""
-    thick: Chance = 0.8
+    thick: Chance = 0.6
     """The share of the ground's contrast that a cloud hides where a pixel becomes unlabelled."""
     shadow_labels: Literal["keep", "ignore"] = "keep"
     """The same for pixels in the shadow of such a cloud."""

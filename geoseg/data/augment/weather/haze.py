@@ -33,7 +33,7 @@ class Haze:
 
     chance: Chance = 0.15
     """Share of the chips that it is applied to."""
-    thickness: NotNegativeRange = (0.1, 0.8)
+    thickness: NotNegativeRange = (0.05, 0.5)
     """From, to: mean optical thickness at 0.55 µm; 0.1 is clear air, 0.5 is hazy, 1 is smoke."""
     exponent: NotNegativeRange = (0.6, 2.0)
     """From, to: Angstrom's exponent. Below 1: dust and sea salt, nearly white; 2: smoke, blue."""
