@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import yaml
-from factory import BANDS, reflectance_dn, write_raster, write_scene
+from affine import Affine
+from factory import BANDS, NORTH_UP, reflectance_dn, write_raster, write_scene
 
 from geoseg.data.splits.split import TEST, TRAIN, VAL
 from geoseg.errors import InputError
-from geoseg.training.config import read_config
+from geoseg.training.config import TrainConfig, read_config
 from geoseg.training.ground import open_ground
 from geoseg.training.truth import TrainingGround, divide, ground_truth
 
@@ -45,6 +49,12 @@ def folds_of(scene):
 def labels_of(scene):
     with scene.labels.reader() as reader:
         return reader.read(scene.labels.grid.window)
+
+
+@pytest.mark.parametrize("name", ["landcover8-30m", "rcv-sentinel2", "newbrunswick-aerial"])
+def test_a_config_in_a_report_is_a_config(name):
+    config = read_config(Path(__file__).parents[2] / "configs" / f"{name}.yaml")
+    assert TrainConfig.model_validate(json.loads(json.dumps(config.model_dump(mode="json")))) == config
 
 
 @pytest.fixture
@@ -142,14 +152,11 @@ def test_a_class_that_a_fold_lacks_is_said(tmp_path):
 def test_regions_can_be_the_blocks(tmp_path, labels):
     scenes = []
     for i, region in enumerate(("utah", "ohio", "iowa", "utah")):
-        transform = f"{i}.tif"
-        from affine import Affine
-        from factory import NORTH_UP
-
+        name = f"{i}.tif"
         shifted = NORTH_UP @ Affine.translation(400 * i, 0)
-        write_scene(tmp_path / transform, 128, 128, seed=i, transform=shifted)
+        write_scene(tmp_path / name, 128, 128, seed=i, transform=shifted)
         write_raster(tmp_path / f"l{i}.tif", labels[None], nodata=255, transform=shifted)
-        scenes.append({"path": transform, "labels": f"l{i}.tif", "region": region})
+        scenes.append({"path": name, "labels": f"l{i}.tif", "region": region})
     truth = truth_of(tmp_path, scenes, split={"attribute": "region"})
     folds = [set(np.unique(folds_of(scene)).tolist()) for scene in truth.scenes]
     assert folds[0] == folds[3]

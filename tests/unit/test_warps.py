@@ -44,7 +44,7 @@ def batch(chips=4, rows=64, cols=64, *, soft=False):
         valid=torch.ones((chips, rows, cols), dtype=torch.bool),
         labels=labels.to(torch.uint8),
         soft=one_hot(labels, CLASSES).permute(0, 3, 1, 2).float() if soft else None,
-        sun=torch.full((chips, 2), float("nan")),
+        sun=torch.tensor([135.0, 40.0]).expand(chips, 2),
         bands=BANDS,
         classes=CLASSES,
         gsd_m=10.0,
@@ -79,6 +79,7 @@ def test_labels_follow_the_image_and_nothing_comes_from_outside(name, shape):
     assert pure.float().mean() > 0.3
     known = pure & (after.labels != UNLABELLED)
     assert torch.equal(((after.values[:, 0] + 15) / 10).round()[known], after.labels[known].float())
+    assert after.sun.isnan().all(), "it moved with the ground"
     assert not (after.labels == 0).any(), "class 0 is nowhere in the chips: it would be padding"
     assert torch.equal(after.valid, after.labels != UNLABELLED)
     assert torch.equal(after.soft.sum(dim=1), (after.labels != UNLABELLED).float())

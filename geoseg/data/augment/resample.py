@@ -27,7 +27,7 @@ def resample(batch: Batch, places: Tensor) -> Batch:
     """The batch with every pixel taken from its place; `places` may have another number of rows and columns.
 
     A pixel of which a part comes from an invalid pixel, or from outside of the chip, is invalid; one that is invalid,
-    or whose nearest pixel is unlabelled, is unlabelled.
+    or whose nearest pixel is unlabelled, is unlabelled. Where the sun stands is not known afterwards.
     """
     rows, cols = batch.shape
     half = torch.tensor([cols / 2, rows / 2], device=places.device)
@@ -44,5 +44,6 @@ def resample(batch: Batch, places: Tensor) -> Batch:
         valid=seen[:, -1] >= _WHOLE,
         labels=labels[:, 0].round().to(torch.uint8),
         soft=soft,
+        sun=torch.full_like(batch.sun, torch.nan),
     )
     return moved.unlabel(~moved.valid)
