@@ -21,6 +21,7 @@ from geoseg.core.bands import Band, BandSet
 from geoseg.core.grid import Grid, Window
 from geoseg.core.legend import UNLABELLED
 from geoseg.data.ground import ClassReader, Labels, Pixels
+from geoseg.errors import OutputError
 from geoseg.io.fingerprint import fingerprint
 from geoseg.io.output import replacing
 from geoseg.io.raster import RasterSpec, RasterWriter
@@ -34,12 +35,14 @@ _KEY = 16  # hex digits
 class StoredLabels:
     """Class indices of a scene in a raster on its grid, a `ClassMap`; unlabelled (255) where the scene is invalid.
 
-    `soft` are the labels themselves where they are shares, which the raster cannot hold.
+    `soft` are the labels themselves where they are shares, which the raster cannot hold. A `temporary` raster lives as
+    long as this value.
     """
 
     path: Path
     grid: Grid
     soft: Labels | None = None
+    temporary: bool = False
 
     @contextmanager
     def reader(self) -> Iterator[ClassReader]:
@@ -71,18 +74,20 @@ def store_labels(labels: Labels, pixels: Pixels, cache: Path | Literal["beside",
     Args:
         labels: on the scene's grid.
         pixels: the scene; where it is invalid, nothing is labelled.
-        cache: a folder; or "beside", a folder `<first label file>.geoseg`; or "none". Labels that no file holds, or
-            whose folder cannot be written, are kept in a temporary folder for as long as the result lives.
+        cache: a folder; or "beside", a folder `<first label file>.geoseg`; or "none". With "none", for labels that no
+            file holds, and where nothing can be written beside them, the result is `temporary`.
 
     Raises:
         InputError: what the labels or the scene raise when they are read.
+        OutputError: the folder cannot be written.
     """
     folder = _folder(labels, cache)
     temporary = folder is None
     if folder is None:
         folder = Path(tempfile.mkdtemp(prefix="geoseg-labels-"))
     path = folder / f"classes-{_key(labels, pixels)}.tif"
-    stored = StoredLabels(path=path, grid=labels.grid, soft=labels if labels.soft else None)
+    soft = labels if labels.soft else None
+    stored = StoredLabels(path=path, grid=labels.grid, soft=soft, temporary=temporary)
     if temporary:
         weakref.finalize(stored, _remove, folder, os.getpid())
     if not path.exists():
@@ -98,9 +103,12 @@ def _folder(labels: Labels, cache: Path | Literal["beside", "none"]) -> Path | N
     folder = first.with_name(f"{first.name}.geoseg") if cache == "beside" else Path(cache)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return None
-    return folder if os.access(folder, os.W_OK) else None
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        if cache == "beside":
+            return None
+        raise OutputError(f"{folder}: cannot be written ({error.strerror}); choose another `cache`") from error
 
 
 def _key(labels: Labels, pixels: Pixels) -> str:

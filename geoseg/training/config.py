@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -39,7 +39,7 @@ class SceneConfig(_Part):
     scale: float | None = None
     """reflectance = DN * scale + offset."""
     offset: float | None = None
-    sun: tuple[float, float] | None = None
+    sun: tuple[Annotated[float, Field(ge=-360, le=360)], Annotated[float, Field(ge=0, le=90)]] | None = None
     """Azimuth (clockwise from north) and elevation of the sun in degrees; null = drawn at random for cloud shadows."""
 
 
@@ -141,6 +141,9 @@ def read_config(path: Path) -> TrainConfig:
         raise MissingFileError(f"{path}: no such config file") from error
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise InputError(f"{path}: not a readable YAML file: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        found = "nothing" if content is None else f"a {type(content).__name__}"
+        raise InputError(f"{path}: found {found}, needed a mapping with scenes, classes and model; see configs/")
     folder = path.resolve().parent
     try:
         config = TrainConfig.model_validate(content, context={"folder": folder})

@@ -56,6 +56,8 @@ def fit(truth: GroundTruth, config: TrainConfig, folder: Path, progress: Progres
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         # lightning 2.6 asks torch's pytree by class; theirs to mend, and nothing to a user
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*", category=FutureWarning)
+        # with --overwrite it is meant
+        warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
         trainer.fit(task, train_loader, val_loader)
     state = torch.load(checkpoint.best_model_path, weights_only=True, map_location="cpu")["state_dict"]
     task.load_state_dict(state)

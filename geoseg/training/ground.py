@@ -34,10 +34,14 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Ground:
-    """All labelled ground of a config, and the model's spec, yet without the training data's mean and std."""
+    """All labelled ground of a config, and the model's spec, yet without the training data's mean and std.
+
+    `notes` tell what is to be known of it, a sentence each.
+    """
 
     sources: tuple[Source, ...]
     draft: ModelSpec
+    notes: tuple[str, ...] = ()
 
     @property
     def maps(self) -> list[StoredLabels]:
@@ -69,10 +73,19 @@ def open_ground(config: TrainConfig, progress: Progress = lambda _stage, _done, 
     for done, (pixels, labels, region, sun) in enumerate(opened):
         progress("labels", done, len(opened))
         stored = store_labels(labels, pixels, config.cache)
-        kept = pixels if config.cache == "none" else store_pixels(pixels, stored, config.chips.size)
+        kept = pixels if stored.temporary else store_pixels(pixels, stored, config.chips.size)
         sources.append(Source(pixels=kept, labels=stored, label_paths=labels.paths, region=region, sun=sun))
     progress("labels", len(opened), len(opened))
-    return Ground(sources=tuple(sources), draft=draft)
+    return Ground(sources=tuple(sources), draft=draft, notes=_notes(sources, config))
+
+
+def _notes(sources: list[Source], config: TrainConfig) -> tuple[str, ...]:
+    if config.cache == "none":
+        return ()
+    names = dict.fromkeys(str(path) for s in sources if s.labels.temporary for path in s.label_paths[:1])
+    return tuple(
+        f"nothing can be written beside {name}, so its labels are made anew every time; set `cache`" for name in names
+    )
 
 
 def _draft_spec(config: TrainConfig) -> ModelSpec:

@@ -33,9 +33,10 @@ class SplitRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitResult:
-    """A split, its leakage report, the labels' variogram and the block size that it suggests."""
+    """A split, what was noted of it and its ground, its leakage report, the labels' variogram, a block size from it."""
 
     built: BuiltSplit
+    notes: tuple[str, ...]
     leaks: LeakageReport
     variogram: Variogram
     advice: BlockAdvice
@@ -51,7 +52,7 @@ class SplitResult:
             "seed": split.seed,
             "range_m": self.variogram.range_m,
             "suggested_block_m": self.advice.block_m,
-            "notes": list(self.built.notes),
+            "notes": list(self.notes),
             "leakage": self.leaks.to_dict(),
         }
 
@@ -61,7 +62,7 @@ class SplitResult:
         found = () if self.built.variogram is not None else measured
         return (
             self.built.summary,
-            *self.built.notes,
+            *self.notes,
             *found,
             *self.leaks.lines(),
         )
@@ -97,7 +98,10 @@ def split(
         save_split(built.split, out, legend=config.legend, block_pixels=built.block_pixels)
     if request.score:
         leaks = leaks.with_gap(score_gap(ground, built, config, progress))
-    return SplitResult(built=built, leaks=leaks, variogram=found, advice=suggest_block_m(found, _shares(config)))
+    notes = (*ground.notes, *built.notes)
+    return SplitResult(
+        built=built, notes=notes, leaks=leaks, variogram=found, advice=suggest_block_m(found, _shares(config))
+    )
 
 
 def _with_fold(config: TrainConfig, fold: int | None) -> TrainConfig:

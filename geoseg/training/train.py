@@ -58,7 +58,7 @@ def train(
     save_split(built.split, out / "split.gpkg", legend=truth.spec.legend, block_pixels=built.block_pixels)
     network, best = fit(truth, config, out, progress)
     test = evaluate_fold(network, truth, TEST, config.fit.batch_size)
-    result = _result(out / "model.geoseg", best, test, truth, built)
+    result = _result(out / "model.geoseg", best, test, truth, built, ground.notes)
     inputs = fingerprints([config_path, *ground.paths])
     provenance = Provenance.now(inputs=inputs, command=command, seed=config.seed)
     _save(network, truth, config, result, provenance)
@@ -78,7 +78,9 @@ def _make_folder(out: Path) -> None:
         raise OutputError(f"{out}: cannot be made ({error.strerror}); choose another folder") from error
 
 
-def _result(bundle: Path, best: float, test: Confusion, truth: GroundTruth, built: BuiltSplit) -> TrainResult:
+def _result(
+    bundle: Path, best: float, test: Confusion, truth: GroundTruth, built: BuiltSplit, notes: tuple[str, ...]
+) -> TrainResult:
     names = [c.name for c in truth.spec.legend]
     return TrainResult(
         bundle=bundle,
@@ -88,7 +90,7 @@ def _result(bundle: Path, best: float, test: Confusion, truth: GroundTruth, buil
         test_accuracy=_number(test.accuracy),
         pixels=truth.pixels_by_fold,
         split=built.summary,
-        notes=built.notes + truth.warnings,
+        notes=(*notes, *built.notes, *truth.warnings),
     )
 
 

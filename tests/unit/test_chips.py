@@ -21,6 +21,7 @@ from geoseg.data.sampling import SamplingOptions, class_chances, plan_epoch, sam
 from geoseg.data.splits.split import TRAIN, VAL
 from geoseg.data.stack import Chip, stack
 from geoseg.data.store import store_labels
+from geoseg.errors import OutputError
 from geoseg.inference.contract import calibrate
 from geoseg.io.scene import open_scene
 
@@ -233,3 +234,18 @@ def test_stored_labels_know_where_the_scene_is_invalid(tmp_path):
         assert (found[:unlabelled] == UNLABELLED).all()
         assert (found[unlabelled:] == 1).all()
     assert len(paths) == 2
+
+
+def test_where_nothing_can_be_written_beside_labels_they_are_kept_for_the_moment(tmp_path):
+    scene = labelled(tmp_path)
+    write_raster(tmp_path / "labels.tif", np.full((1, 90, 130), 2, dtype=np.uint8))
+    labels = open_labels(as_label_options(tmp_path / "labels.tif"), scene.pixels.grid, LEGEND)
+    taken = write_raster(tmp_path / "taken", np.zeros((1, 3, 3), dtype=np.uint8))
+    with pytest.raises(OutputError, match=r"taken: cannot be written .* choose another `cache`"):
+        store_labels(labels, scene.pixels, taken)
+    write_raster(
+        tmp_path / "labels.tif.geoseg", np.zeros((1, 3, 3), dtype=np.uint8)
+    )  # a file where the folder would be
+    stored = store_labels(labels, scene.pixels, "beside")
+    assert stored.temporary
+    assert stored.path.is_file()
