@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.core.legend import UNLABELLED, Legend
+from geoseg.evaluation import scores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Confusion:
     """Pixel counts, shape (class, class), int64: rows are truth, columns the map, in the legend's order.
 
-    `a + b` adds counts and is associative, so that any worker may count any part in any order.
+    `a + b` adds counts and is associative, so that any worker may count any part in any order. Scores that are
+    undefined, as of a class that occurs in neither truth nor map, are NaN; see `geoseg.evaluation.scores`.
     """
 
     counts: NDArray[np.int64]
@@ -40,21 +42,56 @@ class Confusion:
         return Confusion(counts=self.counts + other.counts, legend=self.legend)
 
     @property
+    def pixels(self) -> int:
+        """All that were counted."""
+        return int(self.counts.sum())
+
+    @property
+    def support(self) -> NDArray[np.int64]:
+        """Pixels of each class in truth, shape (class,)."""
+        return scores.support(self.counts)
+
+    @property
     def iou(self) -> NDArray[np.float64]:
         """Intersection over union of each class, shape (class,); NaN for a class in neither truth nor map."""
-        hits = np.diag(self.counts).astype(np.float64)
-        union = self.counts.sum(axis=0) + self.counts.sum(axis=1) - hits
-        iou: NDArray[np.float64] = np.divide(hits, union, out=np.full_like(hits, np.nan), where=union > 0)
-        return iou
+        return scores.iou(self.counts)
+
+    @property
+    def f1(self) -> NDArray[np.float64]:
+        """Dice coefficient of each class, shape (class,)."""
+        return scores.f1(self.counts)
+
+    @property
+    def precision(self) -> NDArray[np.float64]:
+        """Share of what is mapped as a class that is of it (user's accuracy), shape (class,)."""
+        return scores.precision(self.counts)
+
+    @property
+    def recall(self) -> NDArray[np.float64]:
+        """Share of a class that is mapped as it (producer's accuracy), shape (class,)."""
+        return scores.recall(self.counts)
 
     @property
     def mean_iou(self) -> float:
         """Mean IoU of the classes that occur in truth or map; NaN without any."""
-        iou = self.iou
-        return float(np.nanmean(iou)) if np.isfinite(iou).any() else float("nan")
+        return float(scores.mean(self.iou))
+
+    @property
+    def mean_f1(self) -> float:
+        """Mean F1 of the classes that occur in truth or map; NaN without any."""
+        return float(scores.mean(self.f1))
+
+    @property
+    def frequency_weighted_iou(self) -> float:
+        """Mean IoU of the classes in truth, each weighted by its pixels there; NaN without any."""
+        return float(scores.frequency_weighted_iou(self.counts))
 
     @property
     def accuracy(self) -> float:
         """Share of pixels whose class is right; NaN without any."""
-        total = int(self.counts.sum())
-        return float(np.trace(self.counts) / total) if total else float("nan")
+        return float(scores.accuracy(self.counts))
+
+    @property
+    def kappa(self) -> float:
+        """Cohen's kappa; NaN where truth and map have one and the same class only, or without pixels."""
+        return float(scores.kappa(self.counts))

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import accuracy_score, confusion_matrix, jaccard_score
+from sklearn.metrics import (
+    accuracy_score,
+    cohen_kappa_score,
+    confusion_matrix,
+    jaccard_score,
+    precision_recall_fscore_support,
+)
 
 from geoseg.core.legend import LandClass, Legend
 from geoseg.evaluation.confusion import Confusion
@@ -27,6 +33,36 @@ def test_counts_iou_and_accuracy_agree_with_scikit_learn(maps):
     np.testing.assert_allclose(ours.iou, jaccard_score(*flat, average=None))
     assert ours.mean_iou == pytest.approx(jaccard_score(*flat, average="macro"))
     assert ours.accuracy == pytest.approx(accuracy_score(*flat))
+
+
+def test_precision_recall_f1_and_kappa_agree_with_scikit_learn(maps):
+    truth, predicted = maps
+    predicted = np.where(predicted == 3, truth, predicted)  # better than chance
+    ours = Confusion.count(truth, predicted, LEGEND)
+    flat = truth.ravel(), predicted.ravel()
+    precision, recall, f1, support = precision_recall_fscore_support(*flat)
+    np.testing.assert_allclose(ours.precision, precision)
+    np.testing.assert_allclose(ours.recall, recall)
+    np.testing.assert_allclose(ours.f1, f1)
+    np.testing.assert_array_equal(ours.support, support)
+    assert ours.mean_f1 == pytest.approx(f1.mean())
+    assert ours.kappa == pytest.approx(cohen_kappa_score(*flat))
+    assert ours.frequency_weighted_iou == pytest.approx(jaccard_score(*flat, average="weighted"))
+
+
+def test_f1_agrees_with_torchmetrics_dice(maps):
+    from torchmetrics.segmentation import DiceScore
+
+    truth, predicted = (torch.from_numpy(m.astype(np.int64))[None] for m in maps)
+    theirs = DiceScore(num_classes=4, average="none", input_format="index")(predicted, truth)
+    np.testing.assert_allclose(Confusion.count(*maps, LEGEND).f1, theirs, rtol=1e-6)
+
+
+def test_kappa_is_undefined_without_chance():
+    one = np.zeros(5, dtype=np.uint8)
+    assert np.isnan(Confusion.count(one, one, LEGEND).kappa)
+    assert np.isnan(Confusion.empty(LEGEND).kappa)
+    assert np.isnan(Confusion.empty(LEGEND).frequency_weighted_iou)
 
 
 def test_mean_iou_agrees_with_torchmetrics(maps):
