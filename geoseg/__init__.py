@@ -9,6 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from geoseg.evaluation.cases import Case, pair_cases, read_label_options
+    from geoseg.evaluation.evaluate import evaluate
+    from geoseg.evaluation.evaluation import Evaluation, load_evaluation, save_evaluation
+    from geoseg.evaluation.options import EvaluateOptions
     from geoseg.inference.contract import check_scene
     from geoseg.inference.outputs import Outputs
     from geoseg.inference.predict import PredictOptions, predict
@@ -22,6 +26,9 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AugmentationSheet": "geoseg.views.augmentations",
+    "Case": "geoseg.evaluation.cases",
+    "EvaluateOptions": "geoseg.evaluation.options",
+    "Evaluation": "geoseg.evaluation.evaluation",
     "Outputs": "geoseg.inference.outputs",
     "PredictOptions": "geoseg.inference.predict",
     "SceneOptions": "geoseg.io.scene",
@@ -30,9 +37,14 @@ _HOMES = {
     "check_scene": "geoseg.inference.contract",
     "default_bundle_path": "geoseg.models.zoo",
     "draw_augmentations": "geoseg.views.augmentations",
+    "evaluate": "geoseg.evaluation.evaluate",
     "load_bundle": "geoseg.models.bundle",
+    "load_evaluation": "geoseg.evaluation.evaluation",
     "open_scene": "geoseg.io.scene",
+    "pair_cases": "geoseg.evaluation.cases",
     "predict": "geoseg.inference.predict",
+    "read_label_options": "geoseg.evaluation.cases",
+    "save_evaluation": "geoseg.evaluation.evaluation",
     "split": "geoseg.training.split",
     "synthesise": "geoseg.io.synth",
     "train": "geoseg.training.train",
@@ -40,6 +52,9 @@ _HOMES = {
 
 __all__ = [
     "AugmentationSheet",
+    "Case",
+    "EvaluateOptions",
+    "Evaluation",
     "Outputs",
     "PredictOptions",
     "SceneOptions",
@@ -48,9 +63,14 @@ __all__ = [
     "check_scene",
     "default_bundle_path",
     "draw_augmentations",
+    "evaluate",
     "load_bundle",
+    "load_evaluation",
     "open_scene",
+    "pair_cases",
     "predict",
+    "read_label_options",
+    "save_evaluation",
     "split",
     "synthesise",
     "train",

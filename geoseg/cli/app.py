@@ -13,6 +13,7 @@ import typer
 
 from geoseg.cli.bundle import bundle
 from geoseg.cli.check import check
+from geoseg.cli.evaluate import evaluate
 from geoseg.cli.info import info
 from geoseg.cli.predict import predict
 from geoseg.cli.sample import sample
@@ -31,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (sample, synth, info, check, predict, schema, split, sheet, train, bundle):
+for command in (sample, synth, info, check, predict, schema, split, sheet, train, evaluate, bundle):
     app.command()(command)
 
 

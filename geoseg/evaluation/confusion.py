@@ -25,10 +25,8 @@ class Confusion:
     @classmethod
     def count(cls, truth: NDArray[np.uint8], predicted: NDArray[np.uint8], legend: Legend) -> Confusion:
         """Count class indices of equal shape; pixels that are 255 in either are left out."""
-        k = len(legend)
-        known = (truth != UNLABELLED) & (predicted != UNLABELLED)
-        pairs = truth[known].astype(np.int64) * k + predicted[known]
-        return cls(counts=np.bincount(pairs, minlength=k * k).reshape(k, k), legend=legend)
+        groups = np.zeros(truth.shape, dtype=np.int64)
+        return cls(counts=count_confusion(groups, 1, truth, predicted, len(legend))[0], legend=legend)
 
     @classmethod
     def empty(cls, legend: Legend) -> Confusion:
@@ -95,3 +93,20 @@ class Confusion:
     def kappa(self) -> float:
         """Cohen's kappa; NaN where truth and map have one and the same class only, or without pixels."""
         return float(scores.kappa(self.counts))
+
+
+def count_confusion(
+    groups: NDArray[np.int64], count: int, truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int
+) -> NDArray[np.int64]:
+    """The counts of `Confusion` for each group, shape (group, class, class); what is 255 in either is left out.
+
+    Args:
+        groups: of each pixel, 0 to `count` - 1; of the shape of `truth` and `predicted`.
+        count: of groups.
+        truth: class indices.
+        predicted: class indices.
+        classes: how many there are.
+    """
+    known = (truth != UNLABELLED) & (predicted != UNLABELLED)
+    pairs = (groups[known] * classes + truth[known]) * classes + predicted[known]
+    return np.bincount(pairs, minlength=count * classes**2).reshape(count, classes, classes)

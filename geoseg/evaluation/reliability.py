@@ -35,14 +35,8 @@ class Reliability:
             right: whether that class is the true one, shape (pixel,).
             bins: how many; a probability on a border belongs to the upper one.
         """
-        known = np.isfinite(probability)
-        clipped = np.clip(probability[known].astype(np.float64), 0, 1)
-        where = np.minimum((clipped * bins).astype(np.int64), bins - 1)
-        counts = np.zeros((bins, 3), dtype=np.int64)
-        counts[:, _PIXELS] = np.bincount(where, minlength=bins)
-        counts[:, _RIGHT] = np.bincount(where[right[known]], minlength=bins)
-        np.add.at(counts[:, _STEPS], where, np.rint(clipped * STEPS).astype(np.int64))
-        return cls(counts=counts)
+        counts = count_reliability(np.zeros(len(probability), dtype=np.int64), 1, probability, right, bins=bins)
+        return cls(counts=counts[0])
 
     @classmethod
     def empty(cls, *, bins: int = BINS) -> Reliability:
@@ -98,3 +92,30 @@ def overconfidence(counts: NDArray[np.int64]) -> Floats:
     """
     surplus = counts[..., _STEPS] / STEPS - counts[..., _RIGHT]
     return ratio(surplus.sum(axis=-1), counts[..., _PIXELS].sum(axis=-1))
+
+
+def count_reliability(
+    groups: NDArray[np.int64],
+    count: int,
+    probability: NDArray[np.floating],
+    right: NDArray[np.bool_],
+    *,
+    bins: int = BINS,
+) -> NDArray[np.int64]:
+    """The counts of `Reliability` for each group, shape (group, bin, 3).
+
+    Args:
+        groups: of each pixel, 0 to `count` - 1, shape (pixel,).
+        count: of groups.
+        probability: see `Reliability.count`; so `right` and `bins`.
+        right: whether the mapped class is the true one.
+        bins: how many.
+    """
+    known = np.isfinite(probability)
+    clipped = np.clip(probability[known].astype(np.float64), 0, 1)
+    where = groups[known] * bins + np.minimum((clipped * bins).astype(np.int64), bins - 1)
+    counts = np.zeros((count * bins, 3), dtype=np.int64)
+    counts[:, _PIXELS] = np.bincount(where, minlength=len(counts))
+    counts[:, _RIGHT] = np.bincount(where[right[known]], minlength=len(counts))
+    counts[:, _STEPS] = np.bincount(where, weights=np.rint(clipped * STEPS), minlength=len(counts))  # exact to 2**53
+    return counts.reshape(count, bins, 3)

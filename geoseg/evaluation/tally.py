@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,17 @@ from geoseg.evaluation.reliability import Reliability, calibration_error, overco
 from geoseg.evaluation.scores import Floats
 
 _Part = TypeVar("_Part", Boundaries, Reliability)
+
+
+class Arrays(NamedTuple):
+    """The counts of one tally, or of many along leading axes: those of confusion, of boundaries and of reliability.
+
+    Shapes are (..., class, class), (..., class, 6) and (..., bin, 3), all int64; None = not looked at.
+    """
+
+    confusion: NDArray[np.int64]
+    boundaries: NDArray[np.int64] | None
+    reliability: NDArray[np.int64] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -32,6 +43,16 @@ class Tally:
     reliability: Reliability | None = None
     unmapped: int = 0
 
+    @classmethod
+    def of(cls, counts: Arrays, legend: Legend, unmapped: int = 0) -> Self:
+        """The tally of these counts."""
+        return cls(
+            confusion=Confusion(counts=counts.confusion, legend=legend),
+            boundaries=None if counts.boundaries is None else Boundaries(counts=counts.boundaries),
+            reliability=None if counts.reliability is None else Reliability(counts=counts.reliability),
+            unmapped=unmapped,
+        )
+
     def __add__(self, other: Tally) -> Tally:
         return Tally(
             confusion=self.confusion + other.confusion,
@@ -41,87 +62,71 @@ class Tally:
         )
 
     @property
+    def arrays(self) -> Arrays:
+        """All counts but `unmapped`."""
+        return Arrays(
+            confusion=self.confusion.counts,
+            boundaries=None if self.boundaries is None else self.boundaries.counts,
+            reliability=None if self.reliability is None else self.reliability.counts,
+        )
+
+    @property
     def overall(self) -> dict[str, float]:
         """Scores by name: accuracy, mean_iou, ...; NaN where undefined."""
-        return {name: float(value) for name, value in overall(*self.arrays).items()}
+        return {name: float(value) for name, value in overall(self.arrays).items()}
 
     @property
     def by_class(self) -> dict[str, Floats]:
         """Scores of each class by name, shape (class,): iou, f1, ...; NaN where undefined."""
-        return by_class(*self.arrays)
-
-    @property
-    def arrays(self) -> tuple[NDArray[np.int64], NDArray[np.int64] | None, NDArray[np.int64] | None]:
-        """The counts of confusion, boundaries and reliability."""
-        return (
-            self.confusion.counts,
-            None if self.boundaries is None else self.boundaries.counts,
-            None if self.reliability is None else self.reliability.counts,
-        )
+        return by_class(self.arrays)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        confusion, boundaries, reliability = (None if a is None else a.tolist() for a in self.arrays)
-        return {
-            "confusion": confusion,
-            "boundaries": boundaries,
-            "reliability": reliability,
-            "unmapped": self.unmapped,
-        }
+        counts = self.arrays._asdict()
+        return {name: None if a is None else a.tolist() for name, a in counts.items()} | {"unmapped": self.unmapped}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], legend: Legend) -> Self:
         """The inverse of `to_dict`."""
-        boundaries, reliability = content["boundaries"], content["reliability"]
-        return cls(
-            confusion=Confusion(counts=np.array(content["confusion"], dtype=np.int64), legend=legend),
-            boundaries=None if boundaries is None else Boundaries(counts=np.array(boundaries, dtype=np.int64)),
-            reliability=None if reliability is None else Reliability(counts=np.array(reliability, dtype=np.int64)),
-            unmapped=int(content["unmapped"]),
-        )
+        stored = (content[name] for name in Arrays._fields)
+        confusion, *others = (None if a is None else np.array(a, dtype=np.int64) for a in stored)
+        if confusion is None or confusion.shape != (len(legend), len(legend)):
+            msg = "a confusion does not fit the legend"
+            raise ValueError(msg)
+        return cls.of(Arrays(confusion, *others), legend, int(content["unmapped"]))
 
 
 def _sum(one: _Part | None, other: _Part | None) -> _Part | None:
     return None if one is None or other is None else one + other
 
 
-def overall(
-    confusion: NDArray[np.int64], boundaries: NDArray[np.int64] | None, reliability: NDArray[np.int64] | None
-) -> dict[str, Floats]:
-    """Scores over all classes by name, shape (...).
-
-    Args:
-        confusion: shape (..., class, class).
-        boundaries: shape (..., class, 6), or None.
-        reliability: shape (..., bin, 3), or None.
-    """
+def overall(counts: Arrays) -> dict[str, Floats]:
+    """Scores over all classes by name, shape (...)."""
     found = {
-        "accuracy": scores.accuracy(confusion),
-        "mean_iou": scores.mean(scores.iou(confusion)),
-        "frequency_weighted_iou": scores.frequency_weighted_iou(confusion),
-        "mean_f1": scores.mean(scores.f1(confusion)),
-        "kappa": scores.kappa(confusion),
+        "accuracy": scores.accuracy(counts.confusion),
+        "mean_iou": scores.mean(scores.iou(counts.confusion)),
+        "frequency_weighted_iou": scores.frequency_weighted_iou(counts.confusion),
+        "mean_f1": scores.mean(scores.f1(counts.confusion)),
+        "kappa": scores.kappa(counts.confusion),
     }
-    if boundaries is not None:
-        found["boundary_f1"] = scores.mean(boundary_f1(boundaries))
-        found["boundary_iou"] = scores.mean(boundary_iou(boundaries))
-    if reliability is not None:
-        found["ece"] = calibration_error(reliability)
-        found["overconfidence"] = overconfidence(reliability)
+    if counts.boundaries is not None:
+        found["boundary_f1"] = scores.mean(boundary_f1(counts.boundaries))
+        found["boundary_iou"] = scores.mean(boundary_iou(counts.boundaries))
+    if counts.reliability is not None:
+        found["ece"] = calibration_error(counts.reliability)
+        found["overconfidence"] = overconfidence(counts.reliability)
     return found
 
 
-def by_class(
-    confusion: NDArray[np.int64], boundaries: NDArray[np.int64] | None, _reliability: NDArray[np.int64] | None
-) -> dict[str, Floats]:
-    """Scores of each class by name, shape (..., class); see `overall` for the arguments."""
+def by_class(counts: Arrays) -> dict[str, Floats]:
+    """Scores of each class by name, shape (..., class)."""
     found = {
-        "iou": scores.iou(confusion),
-        "f1": scores.f1(confusion),
-        "precision": scores.precision(confusion),
-        "recall": scores.recall(confusion),
+        "iou": scores.iou(counts.confusion),
+        "f1": scores.f1(counts.confusion),
+        "precision": scores.precision(counts.confusion),
+        "recall": scores.recall(counts.confusion),
     }
-    if boundaries is not None:
-        found["boundary_f1"] = boundary_f1(boundaries)
-        found["boundary_iou"] = boundary_iou(boundaries)
+    if counts.boundaries is not None:
+        found["boundary_f1"] = boundary_f1(counts.boundaries)
+        found["boundary_iou"] = boundary_iou(counts.boundaries)
     return found

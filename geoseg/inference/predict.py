@@ -13,7 +13,7 @@ from geoseg.core.legend import Legend
 from geoseg.core.provenance import Provenance
 from geoseg.core.tiling import plan_tiles
 from geoseg.errors import InputError, OutputError
-from geoseg.inference.contract import CheckOptions, check_scene
+from geoseg.inference.contract import CheckOptions, Fit, check_scene
 from geoseg.inference.engine import Job, Progress, infer
 from geoseg.inference.maps import MapFiles, MapWriter, map_strips, regrid, write_mask, write_probabilities
 from geoseg.inference.outputs import Outputs, check_outputs, publish
@@ -69,18 +69,9 @@ def predict(
     provenance = Provenance.now(inputs=inputs, command=options.command)
     polygon_options = PolygonOptions(simplify_m=options.simplify_m, provenance=provenance)
     fit = check_scene(scene, spec, CheckOptions(standardise=options.standardise)).require()
-    plan = plan_tiles(*fit.scene.grid.shape, size=options.tile, overlap=options.overlap, stride=spec.stride)
-    runtime = open_runtime(bundle, runtime=options.runtime, device=options.device, threads=options.threads)
-    to_scene = options.grid == "scene" and fit.source.grid != fit.scene.grid
     with folder_beside(outputs.paths[0]) as work, _blaming_the_disk(work):
-        with_probabilities = to_scene or outputs.probabilities is not None
-        maps = MapFiles.in_folder(work, fit.scene.grid, name="model", with_probabilities=with_probabilities)
-        job = Job(scene=fit.scene, bands=fit.bands, indices=spec.indices, classes=spec.classes, plan=plan)
-        with MapWriter(maps, spec.legend) as writer:
-            for piece in infer(job, runtime, progress):
-                writer.write(piece)
-        if to_scene:
-            maps = regrid(maps, fit.source, spec.legend, work, progress)
+        drawn = draw(fit, bundle, work, options, progress, with_probabilities=outputs.probabilities is not None)
+        maps = drawn.maps
         figures = measure(maps, spec.legend)
         staged = outputs.inside(work)
         written = _write_outputs(maps, spec.legend, staged, polygon_options)
@@ -89,13 +80,46 @@ def predict(
         figures=figures,
         shape=maps.grid.shape,
         gsd_m=maps.grid.gsd_m,
-        runtime=runtime.name,
-        redundancy=plan.redundancy,
+        runtime=drawn.runtime,
+        redundancy=drawn.redundancy,
         findings=fit.findings,
         outputs=tuple(str(path) for path in outputs.paths),
         polygons=written.polygons if written else None,
         notes=written.notes if written else (),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnMap:
+    """Working rasters of a map, the name of the runtime that inferred it, and pixels computed over pixels wanted."""
+
+    maps: MapFiles
+    runtime: str
+    redundancy: float
+
+
+def draw(
+    fit: Fit, bundle: Bundle, work: Path, options: PredictOptions, progress: Progress, *, with_probabilities: bool
+) -> DrawnMap:
+    """Map a scene that fits a bundle to working rasters in the folder `work`; see `MapFiles`.
+
+    Raises:
+        InputError: the scene cannot be read.
+        OutputError: the folder cannot be written.
+    """
+    spec = bundle.spec
+    plan = plan_tiles(*fit.scene.grid.shape, size=options.tile, overlap=options.overlap, stride=spec.stride)
+    runtime = open_runtime(bundle, runtime=options.runtime, device=options.device, threads=options.threads)
+    to_scene = options.grid == "scene" and fit.source.grid != fit.scene.grid
+    kept = to_scene or with_probabilities
+    maps = MapFiles.in_folder(work, fit.scene.grid, name="model", with_probabilities=kept)
+    job = Job(scene=fit.scene, bands=fit.bands, indices=spec.indices, classes=spec.classes, plan=plan)
+    with MapWriter(maps, spec.legend) as writer:
+        for piece in infer(job, runtime, progress):
+            writer.write(piece)
+    if to_scene:
+        maps = regrid(maps, fit.source, spec.legend, work, progress)
+    return DrawnMap(maps=maps, runtime=runtime.name, redundancy=plan.redundancy)
 
 
 @contextmanager

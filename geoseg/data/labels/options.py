@@ -138,10 +138,14 @@ LabelsField: TypeAlias = Annotated[
 _ADAPTER: TypeAdapter[LabelOptions] = TypeAdapter(LabelsField)
 
 
-def as_label_options(value: object) -> LabelOptions:
+def as_label_options(value: object, folder: Path | None = None) -> LabelOptions:
     """Label options from a path, a source, a list of them, or a mapping of all options.
+
+    Args:
+        value: as in a config's `labels`.
+        folder: from which relative paths count; None = the current one.
 
     Raises:
         pydantic.ValidationError: for what cannot be such options; it is a ValueError.
     """
-    return _ADAPTER.validate_python(value)
+    return _ADAPTER.validate_python(value, context={"folder": folder})

@@ -97,14 +97,18 @@ def open_probabilities(source: LabelSource, grid: Grid, legend: Legend, halo: tu
     plan = plan_raster(source.path, outgrown(grid, halo))
     own = plan.sources[0].grid
     require_common_ground(source.path, own, grid)
-    rows = _rows(source.path, plan.bands, legend)
+    rows = class_rows(source.path, plan.bands, legend)
     return ProbabilityLabels(
         plan=plan, stored=replace(plan, grid=own), halo=halo, rows=rows, path=source.path, legend=legend
     )
 
 
-def _rows(path: Path, bands: BandSet, legend: Legend) -> tuple[int, ...]:
-    """Class index of each band: by name, or by order where none is named."""
+def class_rows(path: Path, bands: BandSet, legend: Legend) -> tuple[int, ...]:
+    """Class index of each band of probabilities: by name, or by order where none is named.
+
+    Raises:
+        InputError: some are named after no class, or their number is another one.
+    """
     index = {c.name: i for i, c in enumerate(legend)}
     unknown = [name for name in bands.names if name not in index]
     if not unknown:

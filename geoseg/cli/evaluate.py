@@ -1,0 +1,190 @@
+"""`geoseg evaluate`: how well a map agrees with reference labels."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from geoseg.cli.console import show_progress
+from geoseg.cli.options import (
+    AsJson,
+    Bands,
+    Model,
+    Nodata,
+    Offset,
+    Overwrite,
+    Scale,
+    Sensor,
+    Standardise,
+    load_model_file,
+    open_scenes,
+    parse_bands,
+)
+
+if TYPE_CHECKING:
+    from geoseg.evaluation.evaluation import Evaluation
+
+Judged = Annotated[
+    list[Path] | None, typer.Argument(metavar="[SCENE]...", help="Scenes to map with a model: a file or a folder each.")
+]
+Maps = Annotated[
+    list[Path] | None,
+    typer.Option("--map", metavar="FILE", help="A finished class raster instead of scenes; repeatable."),
+]
+Run = Annotated[
+    Path | None,
+    typer.Option("--run", metavar="FOLDER", help="What `geoseg train` made: its model on the test fold of its scenes."),
+]
+Labels = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--labels",
+        metavar="FILE",
+        help="The reference: a raster, polygons, or YAML like `labels` of a config; one, or one for each map in order.",
+    ),
+]
+Column = Annotated[str | None, typer.Option("--column", help="The attribute of label polygons with the class.")]
+Probabilities = Annotated[
+    list[Path] | None,
+    typer.Option("--probabilities", metavar="FILE", help="Class probabilities of a finished map, a band a class."),
+]
+LegendFile = Annotated[
+    Path | None, typer.Option("--legend", metavar="FILE", help="Classes of a map that does not name them (YAML).")
+]
+RegionLayer = Annotated[
+    Path | None, typer.Option("--regions", metavar="FILE", help="Polygons by which the scores are taken apart.")
+]
+RegionNames = Annotated[
+    list[str] | None, typer.Option("--region-name", metavar="COLUMN", help="An attribute of theirs; repeatable.")
+]
+SplitFile = Annotated[
+    Path | None, typer.Option("--split", metavar="FILE.gpkg", help="Count one fold of this split only.")
+]
+Fold = Annotated[Literal["train", "val", "test"], typer.Option("--fold", help="Which fold.")]
+Tolerance = Annotated[
+    float | None,
+    typer.Option("--tolerance", metavar="METRES", min=0, help="Of boundary scores [default: two pixels; 0: none]."),
+]
+Blocks = Annotated[
+    str,
+    typer.Option("--blocks", metavar="METRES", help="Side of the blocks resampled for intervals; or auto, or none."),
+]
+Confidence = Annotated[float, typer.Option("--confidence", min=0.5, max=0.999, help="Level of the intervals.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the resampling.")]
+Keep = Annotated[
+    Path | None, typer.Option("--maps", metavar="FOLDER", help="Keep the maps that the model draws, in this folder.")
+]
+Out = Annotated[Path | None, typer.Option("--out", metavar="FILE.json", help="Everything that was counted.")]
+
+
+def evaluate(
+    scenes: Judged = None,
+    maps: Maps = None,
+    run: Run = None,
+    labels: Labels = None,
+    column: Column = None,
+    model: Model = None,
+    probabilities: Probabilities = None,
+    legend: LegendFile = None,
+    regions: RegionLayer = None,
+    region_names: RegionNames = None,
+    split: SplitFile = None,
+    fold: Fold = "test",
+    tolerance: Tolerance = None,
+    blocks: Blocks = "auto",
+    confidence: Confidence = 0.95,
+    seed: Seed = 0,
+    keep: Keep = None,
+    bands: Bands = None,
+    sensor: Sensor = None,
+    nodata: Nodata = None,
+    scale: Scale = None,
+    offset: Offset = None,
+    standardise: Standardise = None,
+    runtime: Annotated[Literal["auto", "openvino", "torch"], typer.Option("--runtime")] = "auto",
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device")] = "auto",
+    out: Out = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Judge maps by reference labels: geoseg evaluate scene.tif --model lc.geoseg --labels labels.tif."""
+    _require_one_way(scenes, maps, run, labels)
+    from geoseg.evaluation.bootstrap import BootstrapOptions
+    from geoseg.evaluation.cases import pair_cases, read_label_options
+    from geoseg.evaluation.evaluate import evaluate as judge
+    from geoseg.evaluation.legends import legend_from_file
+    from geoseg.evaluation.options import EvaluateOptions
+    from geoseg.inference.predict import PredictOptions
+    from geoseg.io.output import check_writable
+
+    if out is not None:
+        check_writable(out, overwrite=overwrite)
+    if run is not None:
+        from geoseg.training.run import open_run
+
+        trained = open_run(run)
+        cases, model, split = trained.cases, trained.bundle, split or trained.split
+    else:
+        mapping, references = parse_bands(bands), [read_label_options(path, column) for path in labels or ()]
+        opened = [open_scenes([path], mapping, sensor, nodata, scale, offset) for path in scenes or ()]
+        cases = pair_cases(opened or maps or (), references, probabilities or ())
+    options = EvaluateOptions(
+        legend=None if legend is None else legend_from_file(legend),
+        split=split,
+        fold=fold,
+        regions=regions,
+        region_names=tuple(region_names or ()),
+        tolerance_m=tolerance,
+        block_m=_parse_blocks(blocks),
+        bootstrap=BootstrapOptions(confidence=confidence, seed=seed),
+        maps=keep,
+        overwrite=overwrite,
+        command=shlex.join(["geoseg", *sys.argv[1:]]),
+        predict=PredictOptions(runtime=runtime, device=device, standardise=standardise),
+    )
+    bundle = None if maps else load_model_file(model)
+    with show_progress() as progress:
+        evaluation = judge(cases, bundle, options, progress=progress)
+    _report(evaluation, out, as_json=as_json)
+
+
+def _report(evaluation: Evaluation, out: Path | None, *, as_json: bool) -> None:
+    from geoseg.evaluation.evaluation import save_evaluation
+    from geoseg.evaluation.summary import summary_lines
+
+    if out is not None:
+        save_evaluation(evaluation, out)
+    if as_json:
+        typer.echo(json.dumps(evaluation.to_dict(), indent=2))
+        return
+    for line in summary_lines(evaluation):
+        typer.echo(line)
+    if out is not None:
+        typer.echo(f"wrote {out}")
+
+
+def _require_one_way(
+    scenes: list[Path] | None, maps: list[Path] | None, run: Path | None, labels: list[Path] | None
+) -> None:
+    if sum(map(bool, (scenes, maps, run))) != 1:
+        raise typer.BadParameter("name one of: scenes, finished maps (--map), or the folder of a training (--run)")
+    if run is None and not labels:
+        raise typer.BadParameter("name the reference", param_hint="--labels")
+    if run is not None and labels:
+        raise typer.BadParameter("the training's own config names them; leave them out", param_hint="--labels")
+
+
+def _parse_blocks(text: str) -> float | Literal["auto"] | None:
+    if text == "auto":
+        return "auto"
+    if text == "none":
+        return None
+    try:
+        return float(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"expected metres, auto or none; found {text!r}", param_hint="--blocks") from error
