@@ -114,6 +114,12 @@ def evaluate(
 ) -> None:
     """Judge maps by reference labels: geoseg evaluate scene.tif --model lc.geoseg --labels labels.tif."""
     _require_one_way(scenes, maps, run, labels)
+    if maps:
+        _refuse("finished maps need no model", {"--model": model, "--maps": keep})
+    else:
+        _refuse("it belongs to finished maps (--map)", {"--legend": legend, "--probabilities": probabilities})
+    if run is not None:
+        _refuse("a training (--run) knows it itself", {"--labels": labels, "--column": column, "--model": model})
     from geoseg.evaluation.bootstrap import BootstrapOptions
     from geoseg.evaluation.cases import pair_cases, read_label_options
     from geoseg.evaluation.evaluate import evaluate as judge
@@ -175,8 +181,12 @@ def _require_one_way(
         raise typer.BadParameter("name one of: scenes, finished maps (--map), or the folder of a training (--run)")
     if run is None and not labels:
         raise typer.BadParameter("name the reference", param_hint="--labels")
-    if run is not None and labels:
-        raise typer.BadParameter("the training's own config names them; leave them out", param_hint="--labels")
+
+
+def _refuse(why: str, given: dict[str, object]) -> None:
+    for name, value in given.items():
+        if value:
+            raise typer.BadParameter(f"{why}; leave it out", param_hint=name)
 
 
 def _parse_blocks(text: str) -> float | Literal["auto"] | None:

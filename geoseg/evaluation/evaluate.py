@@ -92,16 +92,19 @@ def _open(cases: Sequence[Case], bundle: Bundle | None, options: EvaluateOptions
 
 
 def _legend(cases: Sequence[Case], bundle: Bundle | None, options: EvaluateOptions) -> Legend:
-    """One for all cases."""
+    """One for all cases: the model's where there is one, else the one that was given, else that of the maps."""
     maps = [case.map for case in cases if case.map is not None]
-    if options.legend is not None:
+    if bundle is not None:
+        legend = bundle.spec.legend
+    elif options.legend is not None:
         return options.legend
-    found = legend_of_map(maps[0]) if bundle is None and maps else None if bundle is None else bundle.spec.legend
-    if found is None:
+    elif maps:
+        legend = legend_of_map(maps[0])
+    else:
         raise InputError(f"{cases[0].name}: a scene needs a model that maps it; give one, or a finished map")
     for path in maps:
-        refuse_another_legend(found, legend_of_map(path), str(path))
-    return found
+        refuse_another_legend(legend, options.legend or legend_of_map(path), str(path))
+    return legend
 
 
 def _total(tallies: Tallies, plan: EvaluationPlan, references: Sequence[Reference]) -> Tally:

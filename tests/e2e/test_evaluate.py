@@ -171,6 +171,11 @@ def test_usage_is_checked(geoseg, synthetic):
         (scene, "--map", truth, "--labels", truth),
         (scene,),
         ("--run", synthetic, "--labels", truth),
+        ("--run", synthetic, "--model", truth),
+        (scene, "--labels", truth, "--legend", truth),
+        (scene, "--labels", truth, "--probabilities", truth),
+        ("--map", truth, "--labels", truth, "--model", truth),
+        ("--map", truth, "--labels", truth, "--maps", synthetic / "kept"),
         (scene, "--labels", truth, "--blocks", "big"),
     ):
         assert geoseg("evaluate", *arguments).code == 2, arguments
