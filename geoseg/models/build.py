@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import segmentation_models_pytorch as smp
-from segmentation_models_pytorch.encoders import get_encoder
 from torch import Tensor, nn
 
 from geoseg.errors import InputError
+from geoseg.models.networks.norms import replace_batch_norms
+from geoseg.models.networks.table import NETWORKS, make_encoder
 from geoseg.models.pretrained import EncoderWeights, SourceWeights, find_weights, match_names
 from geoseg.models.spec import ModelSpec
 from geoseg.models.stem import replace_first_conv
@@ -20,8 +18,9 @@ def build_model(spec: ModelSpec, *, weights: EncoderWeights | None = None) -> nn
     """The network of a spec, in training mode; random weights come from torch's global generator.
 
     The network takes float32 of shape (N, channels, H, W), with H and W multiples of the spec's stride, and returns
-    logits of shape (N, classes, H, W). A pretrained encoder's first layer is adapted to the spec's channels by
-    `geoseg.models.stem`.
+    logits of shape (N, classes, H, W); with deep supervision, in training mode, a tuple of them and of auxiliary
+    logits of the same shape. A pretrained encoder's first layer is adapted to the spec's channels by
+    `geoseg.models.stem`. Norms that the spec replaces keep the pretrained scale and shift of each channel.
 
     Raises:
         InputError: for an unknown encoder, or weights that are unknown, not to be had or of another network.
@@ -31,6 +30,8 @@ def build_model(spec: ModelSpec, *, weights: EncoderWeights | None = None) -> nn
     source = find_weights(weights or EncoderWeights(), spec.encoder)
     if source is not None:
         model.get_submodule("encoder").load_state_dict(_adapted_encoder(spec, source))
+    if spec.options.norm != "batch":
+        replace_batch_norms(model, spec.options.norm)
     return model
 
 
@@ -51,7 +52,7 @@ def _adapted_encoder(spec: ModelSpec, source: SourceWeights) -> dict[str, Tensor
     It is filled into an encoder of the source's own channels first, so that nothing but `replace_first_conv`
     decides what the other channels start with.
     """
-    donor = get_encoder(spec.encoder, in_channels=len(source.channels), depth=spec.depth, weights=None)
+    donor = make_encoder(spec, len(source.channels))
     donor.load_state_dict(match_names(source, donor.state_dict(), spec.encoder))
     if source.channels != spec.channel_common_names:
         stems = [layer for layer in donor.modules() if _takes(layer, len(source.channels))]
@@ -65,26 +66,3 @@ def _adapted_encoder(spec: ModelSpec, source: SourceWeights) -> dict[str, Tensor
 
 def _takes(layer: nn.Module, channels: int) -> bool:
     return isinstance(layer, nn.Conv2d) and layer.in_channels == channels
-
-
-def _unet(spec: ModelSpec) -> nn.Module:
-    widths = spec.decoder_channels or (256, 128, 64, 32, 16)
-    model: nn.Module = smp.Unet(
-        spec.encoder,
-        encoder_depth=spec.depth,
-        encoder_weights=None,
-        decoder_channels=widths,
-        in_channels=spec.channels,
-        classes=spec.classes,
-    )
-    return model
-
-
-def _deeplabv3plus(spec: ModelSpec) -> nn.Module:
-    model: nn.Module = smp.DeepLabV3Plus(
-        spec.encoder, encoder_weights=None, in_channels=spec.channels, classes=spec.classes
-    )
-    return model
-
-
-NETWORKS: dict[str, Callable[[ModelSpec], nn.Module]] = {"unet": _unet, "deeplabv3plus": _deeplabv3plus}

@@ -16,6 +16,7 @@ from geoseg.core.bands import Band
 from geoseg.core.legend import LandClass
 from geoseg.core.provenance import Provenance
 from geoseg.errors import BundleError, InputError
+from geoseg.models.architectures import ARCHITECTURES
 from geoseg.models.graph import GRAPH, INPUT, OUTPUT, WEIGHTS
 from geoseg.models.spec import ModelSpec
 
@@ -26,7 +27,6 @@ _EXTENSIONS = (
     "https://stac-extensions.github.io/eo/v2.0.0/schema.json",
     "https://stac-extensions.github.io/raster/v2.0.0/schema.json",
 )
-_ARCHITECTURES = {"unet": "U-Net", "deeplabv3plus": "DeepLabV3+"}
 _MLM_NAME = re.compile(r"[a-zA-Z][\w.\-\s]+[a-zA-Z0-9]", re.ASCII)
 _DIMENSIONS = ("batch", "height", "width")
 
@@ -57,7 +57,7 @@ class ModelRecord:
             "gsd": self.spec.gsd_m,
             "bands": [_stac_band(band) for band in self.spec.bands],
             "mlm:name": self.name,
-            "mlm:architecture": _ARCHITECTURES[self.spec.architecture],
+            "mlm:architecture": ARCHITECTURES[self.spec.architecture].title,
             "mlm:tasks": ["semantic-segmentation"],
             "mlm:framework": "PyTorch",
             "mlm:framework_version": self.framework_version,

@@ -14,8 +14,17 @@ from geoseg.core.bands import Band, BandSet
 from geoseg.core.indices import INDICES
 from geoseg.core.legend import LandClass, Legend
 from geoseg.errors import InputError
+from geoseg.models.architectures import (
+    ARCHITECTURES,
+    PLAIN,
+    NetworkOptions,
+    Rates,
+    atrous_notes,
+    option_problems,
+    options_to_dict,
+    with_widths,
+)
 
-ARCHITECTURES = ("unet", "deeplabv3plus")
 DEFAULT_STRIDE = 32
 _ENCODER_NAME = re.compile(r"[\w.-]+", re.ASCII)
 _DEEPEST = 5  # encoders halve the resolution at most five times
@@ -27,8 +36,8 @@ class ModelSpec:
 
     `bands` carry the normalisation (mean and std of physical values), `indices` follow the bands as further
     channels, `gsd_m` is the ground sampling distance in m, tile sides must be multiples of `stride` pixels.
-    `decoder_channels` (U-Net only) are the widths of the decoder from coarse to fine, one for each of the three to
-    five steps; None means the default of the architecture.
+    `decoder_channels` (the U-Nets only) are the widths of the decoder from coarse to fine, one for each of the three to
+    five steps; None means the default of the architecture. `options` say how else the network is built.
 
     Raises:
         InputError: for values that no model can have; every problem is named.
@@ -42,6 +51,7 @@ class ModelSpec:
     gsd_m: float
     stride: int = DEFAULT_STRIDE
     decoder_channels: tuple[int, ...] | None = None
+    options: NetworkOptions = PLAIN
 
     def __post_init__(self) -> None:
         problems = [*_network_problems(self), *_channel_problems(self)]
@@ -73,8 +83,34 @@ class ModelSpec:
         """How often the encoder halves the resolution."""
         return _DEEPEST if self.decoder_channels is None else len(self.decoder_channels)
 
+    @property
+    def output_stride(self) -> int:
+        """How many pixels one of the encoder's last features stands for."""
+        return self.options.output_stride or min(ARCHITECTURES[self.architecture].output_strides[0], 1 << self.depth)
+
+    @property
+    def needed_stride(self) -> int:
+        """Sides that are multiples of it survive every halving; Mix Transformers attend to blocks of 32 pixels."""
+        return 32 if self.encoder.startswith("mit_") else self.output_stride
+
+    @property
+    def dropout(self) -> float:
+        """The rate of the network's dropout."""
+        rate = self.options.dropout
+        return ARCHITECTURES[self.architecture].dropout if rate is None else rate
+
+    @property
+    def atrous_rates(self) -> Rates | None:
+        """The dilations of the atrous convolutions side by side; None where the architecture has none."""
+        return self.options.atrous_rates or ARCHITECTURES[self.architecture].rates
+
+    def notes(self, chip_pixels: int) -> tuple[str, ...]:
+        """What is to be known of the network before it is trained on chips of this side, a sentence each."""
+        rates = self.atrous_rates
+        return () if rates is None else tuple(atrous_notes(rates, self.output_stride, chip_pixels))
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; `from_dict` reads them back to an equal spec."""
+        """Plain JSON values; `from_dict` reads them back to an equal spec. Options that are not set are left out."""
         values = {
             "architecture": self.architecture,
             "encoder": self.encoder,
@@ -86,14 +122,16 @@ class ModelSpec:
             "decoder_channels": None if self.decoder_channels is None else list(self.decoder_channels),
         }
         form = _SpecForm.model_validate(values, strict=False)  # numpy numbers, as statistics give them, are welcome
-        return form.model_dump(mode="json")
+        options = options_to_dict(self.options)
+        return form.model_dump(mode="json", exclude={"options"}) | ({"options": options} if options else {})
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelSpec:
         """A spec from plain JSON or YAML values, checked completely.
 
         Keys: architecture, encoder, bands (name, common_name, scale, offset, mean, std, nodata), indices, classes
-        (code, name, colour, parent), gsd_m, stride, decoder_channels. Unknown keys are refused.
+        (code, name, colour, parent), gsd_m, stride, decoder_channels, options (those of `NetworkOptions`). Unknown keys
+        are refused.
 
         Raises:
             InputError: naming every problem, each on its own line where there are several.
@@ -116,6 +154,7 @@ class ModelSpec:
             gsd_m=form.gsd_m,
             stride=form.stride,
             decoder_channels=None if form.decoder_channels is None else tuple(form.decoder_channels),
+            options=form.options,
         )
 
 
@@ -167,6 +206,7 @@ class _SpecForm(_Form):
     gsd_m: float
     stride: int = DEFAULT_STRIDE
     decoder_channels: list[int] | None = None
+    options: NetworkOptions = PLAIN
 
 
 def _problems_of(error: ValidationError) -> Iterator[str]:
@@ -182,23 +222,21 @@ def _as_message(problems: list[str]) -> str:
 
 
 def _network_problems(spec: ModelSpec) -> Iterator[str]:
-    if spec.architecture not in ARCHITECTURES:
-        yield f"architecture: {spec.architecture!r} is unknown, choose from {', '.join(ARCHITECTURES)}"
     if not _ENCODER_NAME.fullmatch(spec.encoder):  # timm would take "hf-hub:..." as a wish to download
         yield f"encoder: a name of letters, digits and _.- is needed, for example resnet18, got {spec.encoder!r}"
     if not (math.isfinite(spec.gsd_m) and spec.gsd_m > 0):
         yield f"gsd_m: a positive number of metres is needed, got {spec.gsd_m}"
+    if spec.architecture not in ARCHITECTURES:
+        yield f"architecture: {spec.architecture!r} is unknown, choose from {', '.join(ARCHITECTURES)}"
+        return
+    yield from option_problems(spec.architecture, spec.options)
     widths = spec.decoder_channels
-    if widths is not None and spec.architecture != "unet":
-        yield f"decoder_channels: only unet takes them, not {spec.architecture}"
+    if widths is not None and not ARCHITECTURES[spec.architecture].widths:
+        yield f"decoder_channels: {spec.architecture} has none, only {with_widths()}"
     elif widths is not None and not (3 <= len(widths) <= _DEEPEST and min(widths) >= 1):
         yield f"decoder_channels: three to five positive widths are needed, got {list(widths)}"
-    elif spec.stride < 1 or spec.stride % _needed_stride(spec):
-        yield f"stride: a positive multiple of {_needed_stride(spec)} is needed by this network, got {spec.stride}"
-
-
-def _needed_stride(spec: ModelSpec) -> int:
-    return 16 if spec.architecture == "deeplabv3plus" else 1 << spec.depth
+    elif spec.stride < 1 or spec.stride % spec.needed_stride:
+        yield f"stride: a positive multiple of {spec.needed_stride} is needed by this network, got {spec.stride}"
 
 
 def _channel_problems(spec: ModelSpec) -> Iterator[str]:

@@ -17,6 +17,7 @@ from geoseg.data.options import LocalPath
 from geoseg.data.sampling import SamplingOptions
 from geoseg.data.splits.options import SplitOptions
 from geoseg.errors import InputError, MissingFileError
+from geoseg.models.architectures import ARCHITECTURES, NetworkOptions
 
 
 class _Part(BaseModel):
@@ -55,9 +56,11 @@ class ClassConfig(_Part):
 class ModelConfig(_Part):
     """The network; see `geoseg.models.spec.ModelSpec`."""
 
-    architecture: Literal["unet", "deeplabv3plus"] = "unet"
+    architecture: Annotated[str, Field(json_schema_extra={"enum": list(ARCHITECTURES)})] = "unet"
     encoder: str = "resnet18"
     decoder_channels: tuple[int, ...] | None = None
+    """Widths of a U-Net's decoder from coarse to fine, three to five."""
+    options: NetworkOptions = NetworkOptions()
     bands: tuple[str, ...] = Field(min_length=1)
     """Common names of the bands, in the order in which the network takes them."""
     indices: tuple[str, ...] = ()
@@ -81,6 +84,8 @@ class FitConfig(_Part):
     dice: float = Field(default=1, ge=0)
     class_weight_power: float = Field(default=0, ge=0, le=1)
     """p: each class weighs (its share among the drawn chips' pixels)^-p in the cross-entropy."""
+    auxiliary: float = Field(default=0.4, ge=0)
+    """Weight of the mean loss of the auxiliary logits, where `model.options.deep_supervision` gives some."""
     workers: int = Field(default=0, ge=0)
     """Processes that read chips; 0 = the main one."""
 
@@ -118,6 +123,13 @@ class TrainConfig(_Part):
         steps = self.fit.epochs * (self.sampling.per_epoch // self.fit.batch_size)
         if steps < 2:
             msg = f"epochs, sampling.per_epoch and fit.batch_size make {steps} steps, at least 2 are needed"
+            raise ValueError(msg)
+        model = ARCHITECTURES.get(self.model.architecture)
+        if self.fit.batch_size == 1 and self.model.options.norm == "batch" and model is not None and model.pools:
+            msg = (
+                f"{self.model.architecture} averages over whole chips, and batch norm cannot judge a single mean: give "
+                "fit.batch_size 2 or more, or model.options.norm group"
+            )
             raise ValueError(msg)
         self.legend  # noqa: B018  # a legend checks its own laws
         return self

@@ -14,6 +14,7 @@ from geoseg.data.labels import open_labels
 from geoseg.data.pixelstore import store_pixels
 from geoseg.data.stack import UNKNOWN_SUN
 from geoseg.data.store import StoredLabels, store_labels
+from geoseg.errors import InputError
 from geoseg.inference.contract import CheckOptions, fit_scene
 from geoseg.inference.engine import Progress
 from geoseg.io.scene import Scene, SceneOptions, open_scene
@@ -89,9 +90,9 @@ def _notes(sources: list[Source], config: TrainConfig) -> tuple[str, ...]:
 
 
 def _draft_spec(config: TrainConfig) -> ModelSpec:
-    model = config.model
+    model, side = config.model, config.chips.size
     bands = BandSet(tuple(Band(name=name, common_name=common_name_of(name)) for name in model.bands))
-    return ModelSpec(
+    spec = ModelSpec(
         architecture=model.architecture,
         encoder=model.encoder,
         bands=bands,
@@ -99,7 +100,12 @@ def _draft_spec(config: TrainConfig) -> ModelSpec:
         legend=config.legend,
         gsd_m=model.gsd_m,
         decoder_channels=model.decoder_channels,
+        options=model.options,
     )
+    if side % spec.needed_stride:
+        msg = f"chips.size is {side}, but {model.architecture} takes sides that are multiples of {spec.needed_stride}"
+        raise InputError(f"{msg}; take {side + -side % spec.needed_stride}")
+    return spec
 
 
 _Opened = tuple[Pixels, Labels, str, tuple[float, float]]

@@ -53,16 +53,23 @@ class SegmentationTask(LightningModule):
         return batch.to(device)
 
     def training_step(self, batch: Stack, batch_index: int) -> Tensor:
-        """The weighted sum of the losses on one batch."""
+        """The weighted sum of the losses on one batch; the difficulty is that of the main logits."""
         chips = augment(physical(batch, self._spec), self._techniques, self._random(batch_index))
-        logits = self.network(chips.model_input(self._spec.indices))
+        outputs = self.network(chips.model_input(self._spec.indices))
+        logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
         if self._difficulty is not None:
             self._difficulty.update(batch.cells, _loss_by_chip(logits.detach(), chips.target).cpu().numpy())
-        weights = self._class_weights if isinstance(self._class_weights, Tensor) else None
-        loss = self._fit.cross_entropy * cross_entropy(logits, chips.target, weights)
-        loss = loss + self._fit.dice * dice(logits, chips.target)
+        loss = self._loss(logits, chips.target)
+        if auxiliary:
+            losses = torch.stack([self._loss(coarser, chips.target) for coarser in auxiliary])
+            loss = loss + self._fit.auxiliary * losses.mean()
         self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(chips))
         return loss
+
+    def _loss(self, logits: Tensor, target: Tensor) -> Tensor:
+        weights = self._class_weights if isinstance(self._class_weights, Tensor) else None
+        loss = self._fit.cross_entropy * cross_entropy(logits, target, weights)
+        return loss + self._fit.dice * dice(logits, target)
 
     def _random(self, batch_index: int) -> Random:
         """Numbers that depend on the seed, the epoch and the batch alone, so that nothing before matters."""

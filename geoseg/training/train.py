@@ -58,7 +58,9 @@ def train(
     save_split(built.split, out / "split.gpkg", legend=truth.spec.legend, block_pixels=built.block_pixels)
     network, best = fit(truth, config, out, progress)
     test = evaluate_fold(network, truth, TEST, config.fit.batch_size)
-    result = _result(out / "model.geoseg", best, test, truth, built, ground.notes)
+    result = _result(
+        out / "model.geoseg", best, test, truth, built, (*ground.notes, *truth.spec.notes(config.chips.size))
+    )
     inputs = fingerprints([config_path, *ground.paths])
     provenance = Provenance.now(inputs=inputs, command=command, seed=config.seed)
     _save(network, truth, config, result, provenance)

@@ -70,14 +70,17 @@ def test_every_problem_of_a_spec_is_named():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"architecture": "segnet"}, "'segnet' is unknown, choose from unet, deeplabv3plus"),
+        ({"architecture": "segnet"}, "'segnet' is unknown, choose from unet, unetplusplus, .* bisenet$"),
         ({"indices": ["ndvi", "ndxi"]}, "'ndxi' is unknown, choose from ndvi,"),
         ({"indices": ["nbr"]}, "nbr needs the band swir22, the model has BLUE,"),
         ({"indices": ["ndvi", "ndvi"]}, "each may be there once"),
         ({"encoder": "tu-hf-hub:someone/model"}, "a name of letters, digits"),
         ({"gsd_m": 0.0}, "a positive number of metres"),
         ({"stride": 48}, "a positive multiple of 32"),
-        ({"architecture": "deeplabv3plus", "decoder_channels": [8, 8, 8]}, "only unet takes them"),
+        (
+            {"architecture": "deeplabv3plus", "decoder_channels": [8, 8, 8]},
+            "deeplabv3plus has none, only unet, unetplusplus, attention_unet",
+        ),
         ({"decoder_channels": [8, 8]}, "three to five positive widths"),
         ({"bands": []}, "at least 1 item"),
         ({"classes": [{"code": 1, "name": "a", "colour": "#000000"}] * 2}, "unique codes and names"),

@@ -1,0 +1,1 @@
+"""Networks and their parts that segmentation_models_pytorch lacks, a file each."""
