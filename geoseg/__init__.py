@@ -9,6 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from geoseg.evaluation.areas.draw import PointOptions, draw_points
+    from geoseg.evaluation.areas.estimate import AreaOptions, estimate_areas
+    from geoseg.evaluation.areas.estimates import AreaEstimates, load_areas, save_areas
     from geoseg.evaluation.cases import Case, pair_cases, read_label_options
     from geoseg.evaluation.evaluate import evaluate
     from geoseg.evaluation.evaluation import Evaluation, load_evaluation, save_evaluation
@@ -25,11 +28,14 @@ if TYPE_CHECKING:
     from geoseg.views.augmentations import AugmentationSheet, draw_augmentations
 
 _HOMES = {
+    "AreaEstimates": "geoseg.evaluation.areas.estimates",
+    "AreaOptions": "geoseg.evaluation.areas.estimate",
     "AugmentationSheet": "geoseg.views.augmentations",
     "Case": "geoseg.evaluation.cases",
     "EvaluateOptions": "geoseg.evaluation.options",
     "Evaluation": "geoseg.evaluation.evaluation",
     "Outputs": "geoseg.inference.outputs",
+    "PointOptions": "geoseg.evaluation.areas.draw",
     "PredictOptions": "geoseg.inference.predict",
     "SceneOptions": "geoseg.io.scene",
     "SplitRequest": "geoseg.training.split",
@@ -37,13 +43,17 @@ _HOMES = {
     "check_scene": "geoseg.inference.contract",
     "default_bundle_path": "geoseg.models.zoo",
     "draw_augmentations": "geoseg.views.augmentations",
+    "draw_points": "geoseg.evaluation.areas.draw",
+    "estimate_areas": "geoseg.evaluation.areas.estimate",
     "evaluate": "geoseg.evaluation.evaluate",
+    "load_areas": "geoseg.evaluation.areas.estimates",
     "load_bundle": "geoseg.models.bundle",
     "load_evaluation": "geoseg.evaluation.evaluation",
     "open_scene": "geoseg.io.scene",
     "pair_cases": "geoseg.evaluation.cases",
     "predict": "geoseg.inference.predict",
     "read_label_options": "geoseg.evaluation.cases",
+    "save_areas": "geoseg.evaluation.areas.estimates",
     "save_evaluation": "geoseg.evaluation.evaluation",
     "split": "geoseg.training.split",
     "synthesise": "geoseg.io.synth",
@@ -51,11 +61,14 @@ _HOMES = {
 }
 
 __all__ = [
+    "AreaEstimates",
+    "AreaOptions",
     "AugmentationSheet",
     "Case",
     "EvaluateOptions",
     "Evaluation",
     "Outputs",
+    "PointOptions",
     "PredictOptions",
     "SceneOptions",
     "SplitRequest",
@@ -63,13 +76,17 @@ __all__ = [
     "check_scene",
     "default_bundle_path",
     "draw_augmentations",
+    "draw_points",
+    "estimate_areas",
     "evaluate",
+    "load_areas",
     "load_bundle",
     "load_evaluation",
     "open_scene",
     "pair_cases",
     "predict",
     "read_label_options",
+    "save_areas",
     "save_evaluation",
     "split",
     "synthesise",

@@ -11,10 +11,12 @@ from typing import NoReturn
 
 import typer
 
+from geoseg.cli.areas import areas
 from geoseg.cli.bundle import bundle
 from geoseg.cli.check import check
 from geoseg.cli.evaluate import evaluate
 from geoseg.cli.info import info
+from geoseg.cli.points import points
 from geoseg.cli.predict import predict
 from geoseg.cli.sample import sample
 from geoseg.cli.schema import schema
@@ -32,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (sample, synth, info, check, predict, schema, split, sheet, train, evaluate, bundle):
+for command in (sample, synth, info, check, predict, schema, split, sheet, train, evaluate, points, areas, bundle):
     app.command()(command)
 
 

@@ -85,6 +85,34 @@ def vector_qml(legend: Legend, attribute: str = "code") -> str:
     return _to_text(qgis)
 
 
+def points_qml(legend: Legend, attribute: str = "class") -> str:
+    """A QGIS style (.qml) for points that are to be given a class: rings where it is missing, else the class's colour.
+
+    The form offers the names of the classes in a list.
+    """
+    qgis = _qgis("Symbology|Fields|Forms")
+    fields = ET.SubElement(qgis, "fieldConfiguration")
+    widget = ET.SubElement(ET.SubElement(fields, "field", name=_xml_text(attribute)), "editWidget", type="ValueMap")
+    choices = ET.SubElement(ET.SubElement(ET.SubElement(widget, "config"), "Option", type="Map"), "Option")
+    choices.attrib |= {"name": "map", "type": "List"}
+    values = {"type": "categorizedSymbol", "attr": _xml_text(attribute), "symbollevels": "0", "forceraster": "0"}
+    renderer = ET.SubElement(qgis, "renderer-v2", values)
+    categories, symbols = ET.SubElement(renderer, "categories"), ET.SubElement(renderer, "symbols")
+    for i, c in enumerate(legend):
+        name = _xml_text(c.name)
+        choice = ET.SubElement(choices, "Option", type="Map")
+        ET.SubElement(choice, "Option", {"name": name, "type": "QString", "value": name})
+        values = {"value": name, "type": "string", "symbol": str(i), "label": name, "render": "true"}
+        ET.SubElement(categories, "category", values)
+        _add_marker(symbols, str(i), ",".join(map(str, (*c.rgb, 255))))
+    last = str(len(legend))
+    missing = {"value": "", "type": "string", "symbol": last, "label": "to be interpreted", "render": "true"}
+    ET.SubElement(categories, "category", missing)
+    _add_marker(symbols, last, "255,255,255,0")
+    ET.SubElement(qgis, "layerGeometryType").text = "0"
+    return _to_text(qgis)
+
+
 def attribute_table_xml(legend: Legend) -> str:
     """GDAL's side-car file (.aux.xml) with a raster attribute table: value, class name and colour."""
     dataset = ET.Element("PAMDataset")
@@ -142,6 +170,15 @@ def _add_fill(symbols: ET.Element, name: str, rgb: tuple[int, int, int]) -> None
     options = ET.SubElement(ET.SubElement(symbol, "layer", values), "Option", type="Map")
     fill = {"color": ",".join(map(str, (*rgb, 255))), "style": "solid", "outline_style": "no"}
     for option, value in fill.items():
+        ET.SubElement(options, "Option", {"name": option, "type": "QString", "value": value})
+
+
+def _add_marker(symbols: ET.Element, name: str, colour: str) -> None:
+    symbol = ET.SubElement(symbols, "symbol", {"type": "marker", "name": name, "alpha": "1", "clip_to_extent": "1"})
+    values = {"class": "SimpleMarker", "enabled": "1", "locked": "0", "pass": "0"}
+    options = ET.SubElement(ET.SubElement(symbol, "layer", values), "Option", type="Map")
+    marker = {"name": "circle", "color": colour, "outline_color": "220,0,120,255", "outline_width": "0.5", "size": "3"}
+    for option, value in marker.items():
         ET.SubElement(options, "Option", {"name": option, "type": "QString", "value": value})
 
 

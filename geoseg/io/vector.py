@@ -1,6 +1,6 @@
-"""Vector files: features of labels in, map polygons out as GeoPackage, FlatGeobuf, GeoParquet or GeoJSON.
+"""Vector files: features of labels in, map polygons and sample points out: GeoPackage, FlatGeobuf, GeoParquet, GeoJSON.
 
-Polygons are written batch by batch, so that memory follows a batch and not the map; FlatGeobuf alone keeps its spatial
+Features are written batch by batch, so that memory follows a batch and not the map; FlatGeobuf alone keeps its spatial
 index in memory, about 200 bytes a polygon. pyogrio and rasterio each carry a GDAL of their own; no object passes
 between them.
 """
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import geopandas
 import numpy as np
@@ -31,7 +31,7 @@ from geoseg.core.provenance import Provenance
 from geoseg.errors import InputError, MissingFileError, OutputError
 from geoseg.io.dataset import first_line
 from geoseg.io.output import folder_beside
-from geoseg.io.style import add_layer_style, vector_qml
+from geoseg.io.style import add_layer_style, points_qml, vector_qml
 
 GEOMETRY = "geometry"
 PROVENANCE_KEY = "geoseg_provenance"
@@ -42,9 +42,10 @@ _GEOJSON_DIGITS = 8  # about a millimetre
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VectorLayer:
-    """A layer of polygons to write: its name, CRS and attribute fields, and what is stored with it.
+    """A layer to write: its name, CRS, attribute fields and geometry type, and what is stored with it.
 
-    `legend` colours the layer by its field `code`, where the format can hold a style.
+    `legend` gives the layer a style, where the format can hold one: polygons are coloured by their field `code`, points
+    by their field `class`, which is to be filled in.
     """
 
     name: str
@@ -52,6 +53,7 @@ class VectorLayer:
     fields: pa.Schema
     legend: Legend | None = None
     provenance: Provenance | None = None
+    geometry_type: Literal["Polygon", "Point"] = "Polygon"
 
     @property
     def schema(self) -> pa.Schema:
@@ -64,7 +66,7 @@ class VectorLayer:
         return None if self.provenance is None else json.dumps(self.provenance.to_dict(), sort_keys=True)
 
     def batch(self, geometries: NDArray[np.object_], columns: Mapping[str, Any]) -> pa.RecordBatch:
-        """Polygons (shapely, in the layer's CRS) and their attributes, by field name, as a batch to write."""
+        """Geometries (shapely, in the layer's CRS) and their attributes, by field name, as a batch to write."""
         arrays = [pa.array(columns[field.name], type=field.type) for field in self.fields]
         arrays.append(pa.array(shapely.to_wkb(geometries), type=pa.binary()))
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
@@ -78,17 +80,17 @@ def check_vector_name(out: Path) -> None:
     """
     if out.suffix.lower() not in _WRITERS:
         known = ", ".join(VECTOR_SUFFIXES)
-        raise OutputError(f"{out}: the suffix {out.suffix!r} is unknown; polygons can be written as {known}")
+        raise OutputError(f"{out}: the suffix {out.suffix!r} is unknown; features can be written as {known}")
     if set("!;") & set(str(out.parent.absolute())):
         raise OutputError(f"{out}: '!' or ';' in a folder's name means something else to pyogrio; rename the folder")
 
 
-def write_polygons(batches: Iterable[pa.RecordBatch], out: Path, *, layer: VectorLayer) -> tuple[str, ...]:
-    """Write batches of polygons to a file whose suffix tells the format; it appears when it is complete.
+def write_features(batches: Iterable[pa.RecordBatch], out: Path, *, layer: VectorLayer) -> tuple[str, ...]:
+    """Write batches of features to a file whose suffix tells the format; it appears when it is complete.
 
     GeoPackage gets a default QGIS style from the legend. The provenance is stored as JSON: as layer metadata
     (`geoseg_provenance`) in GeoPackage, as file metadata of that name in GeoParquet, as the layer's description in
-    FlatGeobuf and GeoJSON, which have no other place for it. GeoJSON is in WGS 84 (RFC 7946). No polygons at all make
+    FlatGeobuf and GeoJSON, which have no other place for it. GeoJSON is in WGS 84 (RFC 7946). No features at all make
     a valid file, too. A file that is there already is replaced.
 
     Args:
@@ -106,13 +108,13 @@ def write_polygons(batches: Iterable[pa.RecordBatch], out: Path, *, layer: Vecto
     write = _WRITERS[out.suffix.lower()]
     try:
         with folder_beside(out) as folder:
-            unfinished = folder / f"polygons{out.suffix.lower()}"  # a plain name: "!" and ";" mean something to pyogrio
+            unfinished = folder / f"features{out.suffix.lower()}"  # a plain name: "!" and ";" mean something to pyogrio
             notes = write(batches, unfinished, layer)
             unfinished.replace(out)
     except (*_OGR_ERRORS, pa.ArrowException, sqlite3.Error, OSError) as error:
         if isinstance(error, (InputError, OutputError)):
             raise
-        msg = f"{out}: cannot write polygons ({first_line(error)}); check the folder, the free space and the rights"
+        msg = f"{out}: cannot write features ({first_line(error)}); check the folder, the free space and the rights"
         raise OutputError(msg) from error
     return notes
 
@@ -219,7 +221,7 @@ def _reading(path: Path) -> Iterator[None]:
     except (*_OGR_ERRORS, pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        msg = f"{path}: cannot be read as a vector file ({first_line(error)}); give polygons, such as a GeoPackage"
+        msg = f"{path}: cannot be read as a vector file ({first_line(error)}); give one, such as a GeoPackage"
         raise InputError(msg) from error
 
 
@@ -227,7 +229,7 @@ def _find_layer(path: Path, column: str | None, wanted: str | None) -> tuple[str
     """Name and CRS of the layer with the column."""
     layers = [name for name, geometry in pyogrio.list_layers(path) if geometry is not None]
     if not layers:
-        raise InputError(f"{path}: has no layer with geometries; give a file of polygons")
+        raise InputError(f"{path}: has no layer with geometries; give a file that has one")
     if wanted is not None and wanted not in layers:
         raise InputError(f"{path}: has no layer {wanted!r}; it has {', '.join(layers)}")
     infos = {name: pyogrio.read_info(path, layer=name) for name in ([wanted] if wanted is not None else layers)}
@@ -253,7 +255,7 @@ def _parquet_crs(path: Path, column: str | None, layer: str | None) -> Any:  # n
     schema = parquet.read_schema(path)
     geo = json.loads((schema.metadata or {}).get(b"geo", b"null"))
     if geo is None:
-        raise InputError(f"{path}: cannot be read as a vector file (no GeoParquet metadata); give polygons")
+        raise InputError(f"{path}: cannot be read as a vector file (no GeoParquet metadata); give GeoParquet")
     main = geo["primary_column"]
     if column is not None and column not in schema.names:
         raise InputError(_no_column(path, column, [name for name in schema.names if name != main]))
@@ -272,7 +274,8 @@ def _write_geopackage(batches: Iterable[pa.RecordBatch], path: Path, layer: Vect
     metadata = None if layer.provenance_json is None else {PROVENANCE_KEY: layer.provenance_json}
     _write_ogr(batches, path, layer, driver="GPKG", layer_metadata=metadata)
     if layer.legend is not None:
-        add_layer_style(path, layer.name, vector_qml(layer.legend))
+        qml = vector_qml(layer.legend) if layer.geometry_type == "Polygon" else points_qml(layer.legend)
+        add_layer_style(path, layer.name, qml)
     return ()
 
 
@@ -310,7 +313,7 @@ def _write_ogr(
             layer=layer.name,
             driver=driver,
             geometry_name=GEOMETRY,
-            geometry_type="Polygon",
+            geometry_type=layer.geometry_type,
             crs=layer.crs.to_wkt(),
             layer_metadata=layer_metadata,
             layer_options=layer_options or {},
@@ -327,7 +330,7 @@ def _verify(path: Path, layer: VectorLayer, rows: int) -> None:
         found = sum(batch.num_rows for batch in reader)
     has_index = pyogrio.read_info(path, layer=layer.name)["capabilities"]["fast_spatial_filter"]
     if found != rows or (path.suffix.lower() == ".gpkg" and not has_index):
-        msg = f"{path.name}: only {found} of {rows} polygons or no spatial index could be written; free some disk space"
+        msg = f"{path.name}: only {found} of {rows} features or no spatial index could be written; free some disk space"
         raise OutputError(msg)
 
 
@@ -362,7 +365,7 @@ def _write_parquet(batches: Iterable[pa.RecordBatch], path: Path, layer: VectorL
             bounds.append(shapely.total_bounds(shapely.from_wkb(batch.column(GEOMETRY).to_numpy(zero_copy_only=False))))
         column: dict[str, Any] = {
             "encoding": "WKB",
-            "geometry_types": ["Polygon"],
+            "geometry_types": [layer.geometry_type],
             "crs": layer.crs.to_json_dict(),
             "edges": "planar",
             "orientation": "counterclockwise",

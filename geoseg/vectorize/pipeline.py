@@ -17,7 +17,7 @@ from geoseg.core.grid import Grid
 from geoseg.core.legend import UNLABELLED, Legend
 from geoseg.core.provenance import Provenance
 from geoseg.errors import InputError
-from geoseg.io.vector import VectorLayer, write_polygons
+from geoseg.io.vector import VectorLayer, write_features
 from geoseg.vectorize.trace import LabelStrip, Polygons, trace
 
 FIELDS = pa.schema(
@@ -91,7 +91,7 @@ def polygonize(
 
     Args:
         strips: class codes of the whole grid from top to bottom, 255 = nodata.
-        out: the file, see `geoseg.io.vector.write_polygons`; it is replaced if it exists.
+        out: the file, see `geoseg.io.vector.write_features`; it is replaced if it exists.
         grid: the grid of the labels.
         legend: every code that occurs, with its name and colour.
         options: how to make the polygons.
@@ -107,7 +107,7 @@ def polygonize(
     if options.simplify_m is not None:
         parts = _simplified(parts, options.simplify_m * _crs_units_per_m(grid))
     tally = _Tally(legend)
-    notes = write_polygons((tally.batch(part, layer) for part in parts), out, layer=layer)
+    notes = write_features((tally.batch(part, layer) for part in parts), out, layer=layer)
     return PolygonSummary(polygons=tally.polygons, area_m2=tally.area_m2(), notes=notes)
 
 

@@ -18,6 +18,7 @@ from geoseg.io.style import (
     attribute_table_xml,
     classification,
     palette,
+    points_qml,
     raster_qml,
     vector_qml,
 )
@@ -131,3 +132,12 @@ def test_gdal_reads_the_style_as_a_table_and_the_layers_as_before(geopackage):
     styles = pyogrio.read_dataframe(geopackage, layer="layer_styles")
     assert styles["useAsDefault"].tolist() == [True]
     assert parse(styles["styleQML"][0]).tag == "qgis"
+
+
+def test_points_that_are_to_be_given_a_class_offer_the_names_and_show_what_is_open():
+    root = ET.fromstring(points_qml(LEGEND))  # noqa: S314  (our own)
+    names = [c.name.replace("\x07", "\N{REPLACEMENT CHARACTER}") for c in LEGEND]
+    choices = root.findall(".//field[@name='class']/editWidget[@type='ValueMap']//Option[@name='map']/Option/Option")
+    assert [(o.get("name"), o.get("value")) for o in choices] == [(n, n) for n in names]
+    assert [c.get("value") for c in root.iter("category")] == [*names, ""]
+    assert len(root.findall(".//symbol[@type='marker']")) == len(names) + 1

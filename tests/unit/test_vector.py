@@ -21,7 +21,7 @@ from pyproj import CRS
 from geoseg.core.legend import LandClass, Legend
 from geoseg.core.provenance import Provenance
 from geoseg.errors import InputError, MissingFileError, OutputError
-from geoseg.io.vector import PROVENANCE_KEY, VECTOR_SUFFIXES, VectorLayer, read_polygons, write_polygons
+from geoseg.io.vector import PROVENANCE_KEY, VECTOR_SUFFIXES, VectorLayer, read_polygons, write_features
 
 UTM = CRS.from_epsg(32633)
 LEGEND = Legend((LandClass(code=1, name="Wässer & 'Sumpf'", colour="#0000ff"),))
@@ -52,7 +52,7 @@ def read(path):
 @pytest.mark.parametrize("suffix", VECTOR_SUFFIXES)
 def test_every_format_is_read_back_equal(tmp_path, suffix):
     out = tmp_path / f"map{suffix}"
-    notes = write_polygons(batches(), out, layer=LAYER)
+    notes = write_features(batches(), out, layer=LAYER)
     frame = read(out).sort_values("id", ignore_index=True)  # FlatGeobuf sorts by place
     assert [*frame.columns] == [*FIELDS.names, "geometry"]
     assert frame["id"].tolist() == [1, 2, 3, 4, 5]
@@ -77,13 +77,13 @@ def test_every_format_is_read_back_equal(tmp_path, suffix):
 )
 def test_the_file_is_the_format_of_its_suffix(tmp_path, suffix, magic):
     out = tmp_path / f"map{suffix}"
-    write_polygons(batches(), out, layer=LAYER)
+    write_features(batches(), out, layer=LAYER)
     assert out.read_bytes().startswith(magic)
 
 
 def test_geojson_is_json_without_a_crs_and_with_geographic_numbers(tmp_path):
     out = tmp_path / "map.geojson"
-    write_polygons(batches(), out, layer=LAYER)
+    write_features(batches(), out, layer=LAYER)
     document = json.loads(out.read_text(encoding="utf-8"))
     assert document["type"] == "FeatureCollection"
     assert "crs" not in document
@@ -95,14 +95,14 @@ def test_geojson_is_json_without_a_crs_and_with_geographic_numbers(tmp_path):
 def test_geojson_of_geographic_polygons_needs_no_note(tmp_path):
     layer = VectorLayer(name="land", crs=CRS.from_epsg(4326), fields=pa.schema([("id", pa.int64())]))
     batch = layer.batch(np.array([shapely.box(8, 49, 8.5, 50)], dtype=object), {"id": [1]})
-    assert write_polygons([batch], tmp_path / "map.geojson", layer=layer) == ()
+    assert write_features([batch], tmp_path / "map.geojson", layer=layer) == ()
     assert read(tmp_path / "map.geojson").geometry[0].bounds == (8, 49, 8.5, 50)
 
 
 @pytest.mark.parametrize("suffix", VECTOR_SUFFIXES)
 def test_no_polygons_make_a_valid_file(tmp_path, suffix):
     out = tmp_path / f"map{suffix}"
-    write_polygons([], out, layer=LAYER)
+    write_features([], out, layer=LAYER)
     frame = read(out)
     assert len(frame) == 0
     if suffix != ".geojson":  # has no schema
@@ -113,7 +113,7 @@ def test_no_polygons_make_a_valid_file(tmp_path, suffix):
 @pytest.mark.parametrize("suffix", VECTOR_SUFFIXES)
 def test_provenance_is_in_the_file(tmp_path, suffix):
     out = tmp_path / f"map{suffix}"
-    write_polygons(batches(), out, layer=LAYER)
+    write_features(batches(), out, layer=LAYER)
     if suffix == ".parquet":
         text = parquet.read_metadata(out).metadata[PROVENANCE_KEY.encode()].decode()
     else:
@@ -126,13 +126,13 @@ def test_provenance_is_in_the_file(tmp_path, suffix):
 def test_legend_and_provenance_may_be_missing(tmp_path, suffix):
     layer = VectorLayer(name="land", crs=UTM, fields=FIELDS)
     out = tmp_path / f"map{suffix}"
-    write_polygons(batches(layer), out, layer=layer)
+    write_features(batches(layer), out, layer=layer)
     assert len(read(out)) == 5
 
 
 def test_geopackage_carries_its_style(tmp_path):
     out = tmp_path / "map.gpkg"
-    write_polygons(batches(), out, layer=LAYER)
+    write_features(batches(), out, layer=LAYER)
     with closing(sqlite3.connect(out)) as database:
         name, column, qml = database.execute(
             "SELECT f_table_name, f_geometry_column, styleQML FROM layer_styles WHERE useAsDefault"
@@ -143,7 +143,7 @@ def test_geopackage_carries_its_style(tmp_path):
 
 def test_geoparquet_metadata_follow_the_specification(tmp_path):
     out = tmp_path / "map.parquet"
-    write_polygons(batches(), out, layer=LAYER)
+    write_features(batches(), out, layer=LAYER)
     geo = json.loads(parquet.read_metadata(out).metadata[b"geo"])
     assert (geo["version"], geo["primary_column"]) == ("1.1.0", "geometry")
     column = geo["columns"]["geometry"]
@@ -160,7 +160,7 @@ def test_a_failure_leaves_what_was_there_and_nothing_else(tmp_path, suffix):
     out = tmp_path / f"map{suffix}"
     out.write_text("older")
     with pytest.raises(InputError, match="the strips end too early"):
-        write_polygons(broken(), out, layer=LAYER)
+        write_features(broken(), out, layer=LAYER)
     assert out.read_text() == "older"
     assert [path.name for path in tmp_path.iterdir()] == [out.name]
 
@@ -173,7 +173,7 @@ def test_a_bug_while_making_batches_is_not_hidden(tmp_path, suffix):
         raise ZeroDivisionError(msg)
 
     with pytest.raises(ZeroDivisionError, match="a bug"):
-        write_polygons(bug(), tmp_path / f"map{suffix}", layer=LAYER)
+        write_features(bug(), tmp_path / f"map{suffix}", layer=LAYER)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -195,32 +195,32 @@ def test_a_full_disk_is_an_output_error_and_leaves_nothing(tmp_path, suffix, mis
     out = tmp_path / f"map{suffix}"
     columns = {"id": np.arange(1, 10_001), "code": np.ones(10_000), "class": ["w"] * 10_000, "share": np.ones(10_000)}
     many = LAYER.batch(np.tile(BOXES, 2000), columns)
-    write_polygons([many], out, layer=LAYER)
+    write_features([many], out, layer=LAYER)
     size = out.stat().st_size
     out.unlink()
     with (
         disk_of(max(size - missing, 1000)),
-        pytest.raises(OutputError, match=r"cannot write polygons|could be written"),
+        pytest.raises(OutputError, match=r"cannot write features|could be written"),
     ):
-        write_polygons([many], out, layer=LAYER)
+        write_features([many], out, layer=LAYER)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_older_file_is_replaced(tmp_path):
     out = tmp_path / "map.gpkg"
-    write_polygons([], out, layer=LAYER)
-    write_polygons(batches(), out, layer=LAYER)
+    write_features([], out, layer=LAYER)
+    write_features(batches(), out, layer=LAYER)
     assert len(read(out)) == 5
 
 
 def test_an_unknown_suffix_is_refused_with_the_known_ones(tmp_path):
     with pytest.raises(OutputError, match=r"'\.shp'.*\.gpkg, \.fgb, \.parquet, \.geojson"):
-        write_polygons(batches(), tmp_path / "map.shp", layer=LAYER)
+        write_features(batches(), tmp_path / "map.shp", layer=LAYER)
 
 
 def test_a_missing_folder_is_an_output_error(tmp_path):
     with pytest.raises(OutputError, match=r"cannot write into .*nowhere"):
-        write_polygons(batches(), tmp_path / "nowhere" / "map.gpkg", layer=LAYER)
+        write_features(batches(), tmp_path / "nowhere" / "map.gpkg", layer=LAYER)
 
 
 @pytest.fixture
@@ -244,7 +244,7 @@ def test_label_polygons_are_read_in_the_crs_asked_for(tmp_path, labels, name):
 
 def test_our_own_map_can_be_read_as_labels(tmp_path):
     out = tmp_path / "map.gpkg"
-    write_polygons(batches(), out, layer=LAYER)  # with layer_styles as a second table
+    write_features(batches(), out, layer=LAYER)  # with layer_styles as a second table
     assert len(read_polygons(out, column="class", crs=UTM)) == 5
 
 

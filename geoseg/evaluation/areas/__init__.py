@@ -1,0 +1,1 @@
+"""Accuracy and area of a map from a random sample of reference points."""
