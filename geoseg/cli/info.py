@@ -39,11 +39,13 @@ def _bundle_facts(path: Path) -> dict[str, Any]:
 
 def describe_bundle(bundle: Bundle) -> dict[str, Any]:
     """The contract of a bundle in words."""
+    from geoseg.models.architectures import network_text
+
     spec = bundle.spec
     return {
         "bundle": str(bundle.path),
         "sha256": bundle.sha256,
-        "network": f"{spec.architecture} on {spec.encoder}",
+        "network": network_text(spec.architecture, spec.encoder, spec.options),
         "bands": [f"{b.name}: mean {b.mean:.4g}, std {b.std:.4g}" for b in spec.bands],
         "indices": list(spec.indices),
         "GSD": f"{spec.gsd_m:g} m",

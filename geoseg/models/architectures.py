@@ -95,6 +95,12 @@ def options_to_dict(options: NetworkOptions) -> dict[str, Any]:
     }
 
 
+def network_text(architecture: str, encoder: str, options: NetworkOptions) -> str:
+    """A network for people, such as "deeplabv3plus on resnet18 (norm: group, dropout: 0.1)"."""
+    told = ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in options_to_dict(options).items())
+    return f"{architecture} on {encoder}" + (f" ({told})" if told else "")
+
+
 def atrous_notes(rates: Rates, output_stride: int, chip_pixels: int) -> Iterator[str]:
     """What is to be said of atrous rates, a sentence each, for chips of a side of `chip_pixels`.
 

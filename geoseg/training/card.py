@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from geoseg.data.interop.sources import GeoDatasetConfig
+from geoseg.models.architectures import network_text
 from geoseg.training.config import TrainConfig
 from geoseg.training.result import TrainResult
 
@@ -20,6 +21,7 @@ def _data(config: TrainConfig, result: TrainResult) -> str:
     scenes = [_scene_name(scene.path) for scene in config.scenes] + [
         _dataset_name(source) for source in config.datasets
     ]
+    network = network_text(model.architecture, model.encoder, model.options)
     augmentations = ", ".join(config.augment.techniques) or "none"
     return "\n".join(
         [
@@ -27,7 +29,7 @@ def _data(config: TrainConfig, result: TrainResult) -> str:
             "",
             f"- Scenes: {', '.join(scenes)}",
             f"- Input: {', '.join((*model.bands, *model.indices))} at {model.gsd_m:g} m",
-            f"- Network: {model.architecture} on {model.encoder}, start: {model.pretrained or 'random'}",
+            f"- Network: {network}, start: {model.pretrained or 'random'}",
             f"- Split: {result.split}",
             f"- Augmentations: {augmentations}; training seed {config.seed}",
             *(f"- {note}" for note in result.notes),

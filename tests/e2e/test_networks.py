@@ -42,6 +42,9 @@ def test_a_network_is_trained_and_predicts(geoseg, tmp_path, model, note):
     if note is not None:
         assert note in notes[0]
         assert notes[0] in end.out
+    said = geoseg("info", tmp_path / "run" / "model.geoseg").out
+    for name in model.get("options", {}):
+        assert f"{name.replace('_', ' ')}: " in said
     out = tmp_path / "map.tif"
     end = geoseg("predict", tmp_path / "scene.tif", "--model", tmp_path / "run" / "model.geoseg", "--mask", out)
     assert end.code == 0, end.err
