@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from geoseg.training.split import SplitRequest, split
     from geoseg.training.train import train
     from geoseg.views.augmentations import AugmentationSheet, draw_augmentations
+    from geoseg.views.evaluation.report import ReportRequest, write_report
 
 _HOMES = {
     "AreaEstimates": "geoseg.evaluation.areas.estimates",
@@ -37,6 +38,7 @@ _HOMES = {
     "Outputs": "geoseg.inference.outputs",
     "PointOptions": "geoseg.evaluation.areas.draw",
     "PredictOptions": "geoseg.inference.predict",
+    "ReportRequest": "geoseg.views.evaluation.report",
     "SceneOptions": "geoseg.io.scene",
     "SplitRequest": "geoseg.training.split",
     "SynthOptions": "geoseg.io.synth",
@@ -58,6 +60,7 @@ _HOMES = {
     "split": "geoseg.training.split",
     "synthesise": "geoseg.io.synth",
     "train": "geoseg.training.train",
+    "write_report": "geoseg.views.evaluation.report",
 }
 
 __all__ = [
@@ -70,6 +73,7 @@ __all__ = [
     "Outputs",
     "PointOptions",
     "PredictOptions",
+    "ReportRequest",
     "SceneOptions",
     "SplitRequest",
     "SynthOptions",
@@ -91,6 +95,7 @@ __all__ = [
     "split",
     "synthesise",
     "train",
+    "write_report",
 ]
 
 

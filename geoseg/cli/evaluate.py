@@ -80,6 +80,12 @@ Keep = Annotated[
     Path | None, typer.Option("--maps", metavar="FOLDER", help="Keep the maps that the model draws, in this folder.")
 ]
 Out = Annotated[Path | None, typer.Option("--out", metavar="FILE.json", help="Everything that was counted.")]
+Report = Annotated[
+    Path | None, typer.Option("--report", metavar="FILE.html", help="A page with maps, tables and curves, in one file.")
+]
+Areas = Annotated[
+    Path | None, typer.Option("--areas", metavar="FILE.json", help="What geoseg areas wrote, to stand in the report.")
+]
 
 
 def evaluate(
@@ -109,6 +115,8 @@ def evaluate(
     runtime: Annotated[Literal["auto", "openvino", "torch"], typer.Option("--runtime")] = "auto",
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device")] = "auto",
     out: Out = None,
+    report: Report = None,
+    areas: Areas = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -120,13 +128,16 @@ def evaluate(
         _refuse("it belongs to finished maps (--map)", {"--legend": legend, "--probabilities": probabilities})
     if run is not None:
         _refuse("a training (--run) knows it itself", {"--labels": labels, "--column": column, "--model": model})
+    if report is None:
+        _refuse("it belongs to a report (--report)", {"--areas": areas})
+    from geoseg.evaluation.areas.estimates import load_areas
     from geoseg.evaluation.bootstrap import BootstrapOptions
     from geoseg.evaluation.cases import pair_cases, read_label_options
-    from geoseg.evaluation.evaluate import evaluate as judge
     from geoseg.evaluation.legends import legend_from_file
     from geoseg.evaluation.options import EvaluateOptions
     from geoseg.inference.predict import PredictOptions
     from geoseg.io.output import check_writable
+    from geoseg.views.evaluation.report import ReportRequest, evaluate_with_report
 
     if out is not None:
         check_writable(out, overwrite=overwrite)
@@ -154,12 +165,14 @@ def evaluate(
         predict=PredictOptions(runtime=runtime, device=device, standardise=standardise),
     )
     bundle = None if maps else load_model_file(model)
+    estimates = None if areas is None else load_areas(areas)
+    request = None if report is None else ReportRequest(out=report, areas=estimates, overwrite=overwrite)
     with show_progress() as progress:
-        evaluation = judge(cases, bundle, options, progress=progress)
-    _report(evaluation, out, as_json=as_json)
+        evaluation = evaluate_with_report(cases, bundle, options, request, progress=progress)
+    _report(evaluation, out, report, as_json=as_json)
 
 
-def _report(evaluation: Evaluation, out: Path | None, *, as_json: bool) -> None:
+def _report(evaluation: Evaluation, out: Path | None, report: Path | None, *, as_json: bool) -> None:
     from geoseg.evaluation.evaluation import save_evaluation
     from geoseg.evaluation.summary import summary_lines
 
@@ -170,8 +183,9 @@ def _report(evaluation: Evaluation, out: Path | None, *, as_json: bool) -> None:
         return
     for line in summary_lines(evaluation):
         typer.echo(line)
-    if out is not None:
-        typer.echo(f"wrote {out}")
+    for path in (out, report):
+        if path is not None:
+            typer.echo(f"wrote {path}")
 
 
 def _require_one_way(

@@ -164,6 +164,34 @@ def test_the_documents_code_runs(synthetic, monkeypatch, capsys):
     assert load_evaluation(synthetic / "eval.json").intervals is not None
 
 
+def test_a_report_shows_scene_reference_map_and_errors(geoseg, synthetic):
+    """Also of maps that are not kept; the JSON then names none."""
+    scene, truth, report, out = (synthetic / name for name in ("scene.tif", "truth.tif", "r.html", "e.json"))
+    end = geoseg("evaluate", scene, "--labels", truth, "--report", report, "--out", out)
+    assert end.code == 0, end.err
+    assert end.out.splitlines()[-2:] == [f"wrote {out}", f"wrote {report}"]
+    page = report.read_text(encoding="utf-8")
+    for words in ("Scene (true colour)", "Reference", "Errors", "Reliability curve", "By block", "mean IoU"):
+        assert words in page, words
+    assert page.count("data:image/png;base64,") == 4
+    assert "://" not in page
+    assert load_evaluation(out).cases[0].map is None
+    assert not [path for path in synthetic.iterdir() if path.name.startswith(".")]
+    assert geoseg("evaluate", scene, "--labels", truth, "--report", report).code == 3
+    mask, points, areas = (synthetic / name for name in ("mask.tif", "points.gpkg", "areas.json"))
+    assert geoseg("predict", scene, "--mask", mask).code == 0
+    assert geoseg("points", mask, "--out", points, "--reveal", "--minimum", 2, "--count", 60).code == 0
+    assert geoseg("areas", mask, "--points", points, "--column", "mapped", "--out", areas).code == 0
+    arguments = ("evaluate", "--map", mask, "--labels", truth, "--report", report, "--areas", areas, "--overwrite")
+    end = geoseg(*arguments)
+    assert end.code == 0, end.err
+    page = report.read_text(encoding="utf-8")
+    assert "From 60 reference points" in page
+    assert page.count("data:image/png;base64,") == 3
+    assert "Scene (" not in page
+    assert "Calibration" not in page
+
+
 def test_usage_is_checked(geoseg, synthetic):
     scene, truth = synthetic / "scene.tif", synthetic / "truth.tif"
     for arguments in (
@@ -177,6 +205,7 @@ def test_usage_is_checked(geoseg, synthetic):
         ("--map", truth, "--labels", truth, "--model", truth),
         ("--map", truth, "--labels", truth, "--maps", synthetic / "kept"),
         (scene, "--labels", truth, "--blocks", "big"),
+        (scene, "--labels", truth, "--areas", truth),
     ):
         assert geoseg("evaluate", *arguments).code == 2, arguments
 
@@ -192,6 +221,9 @@ def test_mistakes_are_one_line(geoseg, synthetic):
         ((scene, "--labels", truth, "--split", truth), "split"),
         ((scene, "--labels", truth, "--out", synthetic / "no" / "e.json"), "no folder"),
         ((scene, "--labels", synthetic / "away.tif"), "common ground"),
+        ((scene, "--labels", truth, "--report", synthetic / "r.pdf"), "a report is written as .html"),
+        ((scene, "--labels", truth, "--report", synthetic / "no" / "r.html"), "no folder"),
+        ((scene, "--labels", truth, "--report", synthetic / "r.html", "--areas", legend), "cannot be read as JSON"),
     ):
         end = geoseg("evaluate", *arguments)
         last = end.err.strip().splitlines()[-1]
