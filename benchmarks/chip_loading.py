@@ -14,7 +14,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,13 +29,14 @@ from geoseg.data.augment.batch import Batch
 from geoseg.data.chips import ChipOptions, TrainingChips
 from geoseg.data.content import count_content
 from geoseg.data.labels import as_label_options, open_labels
+from geoseg.data.loader import Loader, LoaderOptions
 from geoseg.data.pixelstore import store_pixels
 from geoseg.data.readers import LabelledScene
 from geoseg.data.sampling import SamplingOptions, class_chances, plan_epoch, sampled_ground
 from geoseg.data.splits.build import build_split
 from geoseg.data.splits.options import SplitOptions
 from geoseg.data.splits.split import TRAIN
-from geoseg.data.stack import Stack, stack
+from geoseg.data.stack import Stack
 from geoseg.data.store import store_labels
 from geoseg.io.scene import SceneOptions, open_scene
 
@@ -90,8 +90,7 @@ def ours(folder: Path, options: argparse.Namespace, workers: int) -> Iterable[ob
     chips = TrainingChips([whole], ground, TRAIN, ChipOptions(size=options.chip), 0)
     chances = class_chances(ground.totals, sampling, [c.name for c in LEGEND])
     chips.start_epoch(0, plan_epoch(ground, chances, sampling, seed=(0, 0)))
-    join = partial(stack, classes=len(LEGEND))
-    return Batches(DataLoader(chips, batch_size=options.batch, num_workers=workers, collate_fn=join))
+    return Batches(Loader(chips, len(LEGEND), LoaderOptions(batch_size=options.batch, workers=workers)))
 
 
 class Batches:

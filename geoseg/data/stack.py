@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import default_collate, get_worker_info
 
 from geoseg.core.bands import BandSet
 from geoseg.data.augment.batch import Batch
@@ -118,12 +117,7 @@ def stack(chips: Sequence[Chip], classes: int) -> Stack:
 
 
 def _join(parts: Sequence[NDArray[Any]]) -> Tensor:
-    if get_worker_info() is None:
-        return torch.from_numpy(np.stack(parts))
-    dtype = np.result_type(*parts)
-    # in a loader's worker, torch writes into memory that is shared with the main process
-    joined: Tensor = default_collate([torch.from_numpy(part.astype(dtype, copy=False)) for part in parts])
-    return joined
+    return torch.from_numpy(np.stack(parts))
 
 
 def _shares(chip: Chip, classes: int) -> NDArray[np.float32]:

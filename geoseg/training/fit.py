@@ -12,8 +12,8 @@ from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from torch import nn
-from torch.utils.data import DataLoader
 
+from geoseg.data.loader import Loader, LoaderOptions
 from geoseg.data.splits.split import VAL
 from geoseg.evaluation.confusion import Confusion
 from geoseg.inference.engine import Progress
@@ -47,13 +47,10 @@ def fit(truth: GroundTruth, config: TrainConfig, folder: Path, progress: Progres
     )
     trainer = _trainer(config, folder, [checkpoint, _NewChipsEachEpoch(ground), _Report(progress)])
     size = config.fit.batch_size
-    train_loader = DataLoader(
-        ground.chips, batch_size=size, num_workers=config.fit.workers, drop_last=True, collate_fn=truth.stack
-    )
-    val_loader = DataLoader(truth.evaluation_chips(VAL), batch_size=size, collate_fn=truth.stack)
+    reading = LoaderOptions(batch_size=size, workers=config.fit.workers, drop_last=True)
+    train_loader = Loader(ground.chips, truth.spec.classes, reading)
+    val_loader = Loader(truth.evaluation_chips(VAL), truth.spec.classes, LoaderOptions(batch_size=size))
     with warnings.catch_warnings():
-        # loading in the main process is on purpose: it is deterministic and, for chips of local files, fast enough
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         # lightning 2.6 asks torch's pytree by class; theirs to mend, and nothing to a user
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*", category=FutureWarning)
         # with --overwrite it is meant
@@ -69,7 +66,7 @@ def evaluate_fold(network: nn.Module, truth: GroundTruth, fold: int, batch_size:
     """Count truth against prediction over all labelled pixels of a fold, each exactly once."""
     confusion = Confusion.empty(truth.spec.legend)
     with torch.inference_mode():
-        for chips in DataLoader(truth.evaluation_chips(fold), batch_size=batch_size, collate_fn=truth.stack):
+        for chips in Loader(truth.evaluation_chips(fold), truth.spec.classes, LoaderOptions(batch_size=batch_size)):
             confusion = confusion + count(network, chips, truth.spec)
     return confusion
 

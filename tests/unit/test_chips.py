@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import pickle
-from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from factory import BANDS, LEGEND, write_raster, write_scene
 from memory import MemoryFolds, MemoryMap
-from torch.utils.data import DataLoader
 
 from geoseg.core.legend import UNLABELLED
 from geoseg.data.chips import ChipOptions, EvaluationChips, TrainingChips
@@ -111,18 +109,6 @@ def test_chips_depend_on_seed_epoch_and_number_only(tmp_path):
     assert same(two[4], one[4])  # without those before it
     assert not same(one[4], training(scenes, seed=3, epoch=1)[4])
     assert not same(one[4], training(scenes, seed=4)[4])
-
-
-def test_any_number_of_workers_gives_the_same_chips(tmp_path):
-    scenes = [labelled(tmp_path), labelled(tmp_path, seed=1)]
-    chips = training(scenes)
-    join = partial(stack, classes=3)
-    loaders = [DataLoader(chips, batch_size=4, num_workers=n, collate_fn=join) for n in (0, 1, 2)]
-    for batches in zip(*loaders, strict=True):
-        for other in batches[1:]:
-            assert torch.equal(other.data, batches[0].data)
-            assert torch.equal(other.labels, batches[0].labels)
-            np.testing.assert_array_equal(other.cells, batches[0].cells)
 
 
 def test_chips_travel_to_another_process(tmp_path):
