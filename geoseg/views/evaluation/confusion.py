@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from geoseg.evaluation.evaluation import Evaluation
 from geoseg.evaluation.scores import ratio
-from geoseg.views.evaluation.markup import Html, element, named, scrolling, tag
+from geoseg.views.evaluation.markup import Html, element, named, row_header, scrolling, tag
 from geoseg.views.evaluation.numbers import percent
 
 _DARK = 0.55  # from this share on, text is white
@@ -18,7 +18,7 @@ def confusion_section(evaluation: Evaluation) -> Html:
     head += [element("th", {"scope": "col", "class": "turned"}, tag("span", name)) for name in evaluation.names]
     rows = []
     for i, land_class in enumerate(evaluation.legend):
-        header = element("th", {"scope": "row"}, named(land_class.colour, land_class.name))
+        header = row_header(named(land_class.colour, land_class.name))
         cells = [
             _cell(shares[i][j], int(count), (land_class.name, other), right=i == j)
             for j, (count, other) in enumerate(zip(counts[i].tolist(), evaluation.names, strict=True))

@@ -62,7 +62,7 @@ def table(head: Sequence[str], rows: Iterable[Iterable[str]], caption: str) -> H
         rows: texts, or cells (`number`), a column each.
         caption: what the table tells.
     """
-    cells = [(element("th", {"scope": "row"}, first), *map(_cell, others)) for first, *others in rows]
+    cells = [(row_header(first), *map(_cell, others)) for first, *others in rows]
     numbers = [cell.startswith(_NUMBER) for cell in cells[0]] if cells else [False] * len(head)
     heads = [
         element("th", {"scope": "col", "class": "number" if right else "text"}, text)
@@ -79,6 +79,11 @@ def table(head: Sequence[str], rows: Iterable[Iterable[str]], caption: str) -> H
 def scrolling(wide: Html, label: str) -> Html:
     """Something that may be wider than the page; it can be scrolled by keyboard, too."""
     return element("div", {"class": "scroll", "tabindex": 0, "role": "region", "aria-label": label}, wide)
+
+
+def row_header(content: str) -> Html:
+    """The first cell of a row, which breaks only words that are longer than it may be wide."""
+    return element("th", {"scope": "row"}, tag("div", content))
 
 
 def number(*parts: str) -> Html:

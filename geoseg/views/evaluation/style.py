@@ -17,8 +17,9 @@ table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 caption{text-align:left;font-size:.9rem;color:#43474e;padding:.2rem 0;max-width:75ch}
 th,td{padding:.3rem .55rem;text-align:left;border-bottom:1px solid #dfe2e6;vertical-align:middle}
 thead th{font-size:.9rem;vertical-align:bottom;border-bottom:2px solid #9aa0a8}
-tbody th{font-weight:600;min-width:7.5rem;max-width:16rem;overflow-wrap:anywhere}
-.named span:last-child{min-width:0;overflow-wrap:anywhere}
+tbody th{font-weight:600}
+tbody th div{max-width:15rem;overflow-wrap:break-word}
+.named span:last-child{min-width:0}
 td.number,thead th.number{text-align:right}
 td.number{white-space:nowrap}
 .between{display:block;color:#43474e;font-size:.85em;line-height:1.2}
@@ -60,6 +61,7 @@ li{overflow-wrap:anywhere;max-width:75ch}
   body{font-size:15px}
   th,td{padding:.25rem .4rem}
   tbody th{position:sticky;left:0;background:#fff}
+  tbody th div{max-width:8.5rem}
   svg.bar{width:90px}
 }
 @media print{.case>label{display:none}section{break-inside:avoid-page}}
