@@ -131,7 +131,7 @@ def quick(path: Path, shared_data: Path, tmp_path: Path, **fit) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["rcv-sentinel2", "newbrunswick-aerial"])
+@pytest.mark.parametrize("name", ["rcv-sentinel2", "newbrunswick-aerial", "buildings-aerial", "water-aerial"])
 def test_the_committed_configs_train(geoseg, shared_data, tmp_path, name):
     config = quick(CONFIGS / f"{name}.yaml", shared_data, tmp_path)
     end = geoseg("train", config, "--out", tmp_path / "run")
