@@ -19,15 +19,22 @@ def train(
     config: Annotated[Path, typer.Argument(help="The training config (YAML).")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the bundle, the log and the report.")],
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Instead of the config's seed.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the unfinished training in the folder, if there is one.")
+    ] = False,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a model on labelled scenes with a geographic split, and bundle it."""
+    from geoseg.training.train import Existing
     from geoseg.training.train import train as run
 
+    if resume and overwrite:
+        raise typer.BadParameter("give one of --resume and --overwrite")
+    existing: Existing = "resume" if resume else "overwrite" if overwrite else "refuse"
     with show_progress() as progress:
         command = shlex.join(["geoseg", *sys.argv[1:]])
-        result = run(config, out, seed=seed, overwrite=overwrite, command=command, progress=progress)
+        result = run(config, out, seed=seed, existing=existing, command=command, progress=progress)
     if as_json:
         typer.echo(json.dumps(asdict(result), indent=2, default=str))
         return

@@ -143,7 +143,7 @@ def _unpack(ring: _Ring, parcel: _Parcel) -> Stack:
     for name, (shape, dtype, first) in parcel.large.items():
         size = int(np.prod(shape)) * dtype.itemsize
         found[name] = torch.from_numpy(ring.part(parcel.slot, first, size).copy().view(dtype).reshape(shape))
-    return Stack(**{**found, "cells": parcel.small["cells"]})
+    return Stack(**{**found, "cells": parcel.small["cells"], "places": parcel.small["places"]})
 
 
 def _array(part: Tensor | NDArray[Any] | None) -> NDArray[Any] | None:

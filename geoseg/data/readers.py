@@ -42,9 +42,10 @@ class LabelledScene:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class OpenScene:
-    """A scene whose files are open; `tiles` are the labels of folds that were last asked for."""
+    """A scene whose files are open, and its number; `tiles` are the labels of folds that were last asked for."""
 
     scene: LabelledScene
+    number: int
     pixels: PixelReader
     classes: ClassReader
     soft: LabelReader | None
@@ -98,6 +99,7 @@ class OpenScene:
             shares=shares,
             sun=self.scene.sun,
             cell=cell,
+            place=(self.number, window.row, window.col),
         )
 
 
@@ -115,7 +117,7 @@ class Readers:
         if number not in self._open:
             if len(self._open) >= _OPEN_SCENES:
                 self._open.popitem(last=False)[1].files.close()
-            self._open[number] = _open(self._scenes[number])
+            self._open[number] = _open(self._scenes[number], number)
         self._open.move_to_end(number)
         return self._open[number]
 
@@ -126,11 +128,12 @@ class Readers:
         self.__init__(scenes)  # type: ignore[misc]
 
 
-def _open(scene: LabelledScene) -> OpenScene:
+def _open(scene: LabelledScene, number: int) -> OpenScene:
     files = ExitStack()
     try:
         return OpenScene(
             scene=scene,
+            number=number,
             pixels=files.enter_context(scene.pixels.reader()),
             classes=files.enter_context(scene.labels.reader()),
             soft=None if scene.soft is None else files.enter_context(scene.soft.reader()),

@@ -67,21 +67,24 @@ class Draws:
 
 
 class Difficulty:
-    """The running mean of the loss of the chips around each cell; what was never seen counts as average."""
+    """The running mean of the loss of the chips around each cell; what was never seen counts as average.
+
+    `losses`, shape (cell,), are all there is to know; NaN = never seen.
+    """
 
     def __init__(self, cells: int) -> None:
-        self._losses = np.full(cells, np.nan)
+        self.losses = np.full(cells, np.nan)
 
     def update(self, cells: NDArray[np.int64], losses: NDArray[np.floating]) -> None:
         """Take in the losses of chips, each drawn for a cell; both of shape (chip,)."""
-        old = self._losses[cells]
-        self._losses[cells] = np.where(np.isnan(old), losses, _MOMENTUM * old + (1 - _MOMENTUM) * losses)
+        old = self.losses[cells]
+        self.losses[cells] = np.where(np.isnan(old), losses, _MOMENTUM * old + (1 - _MOMENTUM) * losses)
 
     def weights(self, hard: float) -> NDArray[np.float64]:
         """How much more often than by its content each cell is drawn, shape (cell,)."""
-        if hard == 0 or np.isnan(self._losses).all():
-            return np.ones(len(self._losses))
-        relative = self._losses / max(np.nanmean(self._losses), 1e-12)
+        if hard == 0 or np.isnan(self.losses).all():
+            return np.ones(len(self.losses))
+        relative = self.losses / max(np.nanmean(self.losses), 1e-12)
         return np.asarray(np.nan_to_num(np.clip(relative**hard, 1 / _FACTOR, _FACTOR), nan=1.0))
 
 

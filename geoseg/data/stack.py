@@ -19,6 +19,9 @@ UNKNOWN_SUN = (float("nan"), float("nan"))
 Cells: TypeAlias = NDArray[np.int64]
 """For every chip of a batch the number of the cell that it was drawn for, shape (chip,); -1 for none."""
 
+NOWHERE = (-1, 0, 0)
+"""The place of a chip that is of no scene."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Chip:
@@ -26,7 +29,7 @@ class Chip:
 
     `data` are numbers (band, row, col) of `bands`; `valid` (row, col) is True where all are valid; `labels` (row, col)
     are class indices, 255 = unlabelled; `shares` (class, row, col) are there where labels are soft; `sun` is in
-    degrees; for `cell` see `Cells`.
+    degrees; for `cell` see `Cells`; `place` is the number of its scene and its first row and column there.
     """
 
     data: NDArray[Any]
@@ -36,6 +39,7 @@ class Chip:
     shares: NDArray[np.float32] | None = None
     sun: tuple[float, float] = UNKNOWN_SUN
     cell: int = -1
+    place: tuple[int, int, int] = NOWHERE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -43,7 +47,7 @@ class Stack:
     """Chips of one size side by side, as they are stored: what a loader's workers hand over.
 
     `data` are numbers, shape (chip, band, row, col); value = number * `scale` + `offset`, both of shape (chip, band).
-    For the others see `Batch`, and for `cells`, `Cells`.
+    For the others see `Batch`, and for `cells`, `Cells`; `places`, shape (chip, 3), are those of the chips.
     """
 
     data: Tensor
@@ -54,6 +58,7 @@ class Stack:
     soft: Tensor | None
     sun: Tensor
     cells: Cells
+    places: NDArray[np.int64]
 
     def to(self, device: torch.device | str) -> Stack:
         """The stack on another device."""
@@ -66,6 +71,7 @@ class Stack:
             soft=None if self.soft is None else self.soft.to(device),
             sun=self.sun.to(device),
             cells=self.cells,
+            places=self.places,
         )
 
     def batch(self, bands: BandSet, classes: int, gsd_m: float) -> Batch:
@@ -113,6 +119,7 @@ def stack(chips: Sequence[Chip], classes: int) -> Stack:
         soft=_join([_shares(chip, classes) for chip in chips]) if soft else None,
         sun=torch.tensor([chip.sun for chip in chips], dtype=torch.float32),
         cells=np.array([chip.cell for chip in chips], dtype=np.int64),
+        places=np.array([chip.place for chip in chips], dtype=np.int64),
     )
 
 

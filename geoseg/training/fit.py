@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
 from lightning.pytorch import Trainer, seed_everything
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.callbacks import Callback
 from torch import nn
 
 from geoseg.data.loader import Loader, LoaderOptions
@@ -18,22 +19,36 @@ from geoseg.data.splits.split import VAL
 from geoseg.evaluation.confusion import Confusion
 from geoseg.inference.engine import Progress
 from geoseg.models.build import EncoderWeights, build_model
+from geoseg.training.checkpoint import Checkpoints
 from geoseg.training.config import TrainConfig
 from geoseg.training.task import SegmentationTask, count
 from geoseg.training.truth import GroundTruth, TrainingGround
 
 
-def fit(truth: GroundTruth, config: TrainConfig, folder: Path, progress: Progress) -> tuple[nn.Module, float]:
-    """Build a network and train it; for one seed the result on CPU is the same every time.
+def fit(
+    truth: GroundTruth,
+    config: TrainConfig,
+    folder: Path,
+    progress: Progress,
+    *,
+    identity: Mapping[str, str] = MappingProxyType({}),
+    resume: bool = False,
+) -> tuple[nn.Module, float]:
+    """Build a network and train it; for one seed the result on CPU is the same every time, interrupted or not.
 
     Args:
         truth: what is learned; the validation fold chooses the best epoch.
         config: how.
         folder: for the log and the checkpoints.
         progress: told the stage "train", the steps done and the steps in all.
+        identity: of the training, see `geoseg.training.identity`; kept in its checkpoints.
+        resume: take up the training of the checkpoint in `folder`, where there is one.
 
     Returns:
         The network of the best epoch, in evaluation mode, and its validation mIoU.
+
+    Raises:
+        InputError: a loss that is not finite, or a checkpoint of another training.
     """
     seed_everything(config.seed, verbose=False)
     start = EncoderWeights(pretrained=config.model.pretrained, allow_download=config.model.allow_download)
@@ -41,11 +56,14 @@ def fit(truth: GroundTruth, config: TrainConfig, folder: Path, progress: Progres
     ground = TrainingGround(truth, config)
     weights = _class_weights(ground, config.fit.class_weight_power)
     difficulty = ground.difficulty if config.sampling.hard else None
-    task = SegmentationTask(network, truth.spec, config, class_weights=weights, difficulty=difficulty)
-    checkpoint = ModelCheckpoint(
-        dirpath=folder / "checkpoints", filename="best", monitor="val_miou", mode="max", enable_version_counter=False
-    )
-    trainer = _trainer(config, folder, [checkpoint, _NewChipsEachEpoch(ground), _Report(progress)])
+    names = [scene.name for scene in truth.scenes]
+    task = SegmentationTask(network, truth.spec, config, class_weights=weights, difficulty=difficulty, scenes=names)
+    checkpoints = Checkpoints(folder, identity, network, ground.difficulty)
+    resume = resume and checkpoints.last.is_file()
+    if resume:
+        checkpoints.take_up()
+        ground.start_epoch(len(checkpoints.epochs))
+    trainer = _trainer(config, [_NewChipsEachEpoch(ground, config.seed), _Report(progress), checkpoints])
     size = config.fit.batch_size
     reading = LoaderOptions(batch_size=size, workers=config.fit.workers, drop_last=True)
     train_loader = Loader(ground.chips, truth.spec.classes, reading)
@@ -53,13 +71,10 @@ def fit(truth: GroundTruth, config: TrainConfig, folder: Path, progress: Progres
     with warnings.catch_warnings():
         # lightning 2.6 asks torch's pytree by class; theirs to mend, and nothing to a user
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*", category=FutureWarning)
-        # with --overwrite it is meant
-        warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
-        trainer.fit(task, train_loader, val_loader)
-    state = torch.load(checkpoint.best_model_path, weights_only=True, map_location="cpu")["state_dict"]
-    task.load_state_dict(state)
-    score = checkpoint.best_model_score
-    return network.eval(), float("nan") if score is None else float(score)
+        path = checkpoints.last if resume else None
+        trainer.fit(task, train_loader, val_loader, ckpt_path=path, weights_only=True)
+    checkpoints.load_best()
+    return network.eval(), checkpoints.best_score
 
 
 def evaluate_fold(network: nn.Module, truth: GroundTruth, fold: int, batch_size: int = 8) -> Confusion:
@@ -72,13 +87,19 @@ def evaluate_fold(network: nn.Module, truth: GroundTruth, fold: int, batch_size:
 
 
 class _NewChipsEachEpoch(Callback):
-    """Draws the chips of every epoch but the first, which are drawn already."""
+    """Draws the chips of every epoch but the first, which are drawn already.
 
-    def __init__(self, ground: TrainingGround) -> None:
+    Whatever the network itself draws, as dropout does, starts from a seed of the epoch.
+    """
+
+    def __init__(self, ground: TrainingGround, seed: int) -> None:
         self._ground = ground
+        self._seed = seed
 
     def on_train_epoch_start(self, trainer: Trainer, *_: object) -> None:
         """Before the loader starts its workers."""
+        state = np.random.SeedSequence((self._seed, trainer.current_epoch, trainer.global_rank))
+        torch.manual_seed(int(state.generate_state(1, np.uint64)[0]))
         if trainer.current_epoch > 0:
             self._ground.start_epoch(trainer.current_epoch)
 
@@ -94,7 +115,7 @@ class _Report(Callback):
         self._progress("train", trainer.global_step, int(trainer.estimated_stepping_batches))
 
 
-def _trainer(config: TrainConfig, folder: Path, callbacks: list[Callback]) -> Trainer:
+def _trainer(config: TrainConfig, callbacks: list[Callback]) -> Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     return Trainer(
         max_epochs=config.fit.epochs,
@@ -103,8 +124,8 @@ def _trainer(config: TrainConfig, folder: Path, callbacks: list[Callback]) -> Tr
         gradient_clip_val=1.0,
         callbacks=callbacks,
         enable_progress_bar=False,
-        logger=CSVLogger(folder, name="", version="log"),
-        log_every_n_steps=1,
+        logger=False,
+        enable_checkpointing=False,
         num_sanity_val_steps=0,
         enable_model_summary=False,
     )

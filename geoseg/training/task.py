@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule
@@ -19,13 +21,14 @@ from geoseg.losses.pixel import cross_entropy
 from geoseg.losses.region import dice
 from geoseg.models.spec import ModelSpec
 from geoseg.training.config import TrainConfig
+from geoseg.training.faults import losses_by_chip, not_finite
 
 
 class SegmentationTask(LightningModule):
     """Trains a network that maps (chip, channel, row, col) to logits; the best epoch is that of highest `val_miou`.
 
     Chips are augmented and become model input where the network is. `difficulty`, where given, is told the mean
-    cross-entropy of every chip.
+    cross-entropy of every chip. `scenes` are names by number.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class SegmentationTask(LightningModule):
         *,
         class_weights: Tensor | None = None,
         difficulty: Difficulty | None = None,
+        scenes: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.network = network
@@ -45,6 +49,7 @@ class SegmentationTask(LightningModule):
         self._seed = config.seed
         self.register_buffer("_class_weights", class_weights, persistent=False)
         self._difficulty = difficulty
+        self._scenes = tuple(scenes)
         self._confusion = Confusion.empty(spec.legend)
 
     def transfer_batch_to_device(self, batch: Stack, device: torch.device, dataloader_idx: int) -> Stack:
@@ -53,7 +58,11 @@ class SegmentationTask(LightningModule):
         return batch.to(device)
 
     def training_step(self, batch: Stack, batch_index: int) -> Tensor:
-        """The weighted sum of the losses on one batch; the difficulty is that of the main logits."""
+        """The weighted sum of the losses on one batch; the difficulty is that of the main logits.
+
+        Raises:
+            InputError: a loss that is not finite; it names the chips.
+        """
         chips = augment(physical(batch, self._spec), self._techniques, self._random(batch_index))
         outputs = self.network(chips.model_input(self._spec.indices))
         logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
@@ -63,6 +72,11 @@ class SegmentationTask(LightningModule):
         if auxiliary:
             losses = torch.stack([self._loss(coarser, chips.target) for coarser in auxiliary])
             loss = loss + self._fit.auxiliary * losses.mean()
+        if not torch.isfinite(loss):
+            where = f"epoch {self.current_epoch}, step {batch_index}"
+            raise not_finite(
+                where, batch, chips, losses_by_chip(self._loss, logits.detach(), chips.target), self._scenes
+            )
         self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(chips))
         return loss
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -24,9 +25,13 @@ from geoseg.training.card import write_card
 from geoseg.training.config import TrainConfig, read_config
 from geoseg.training.fit import evaluate_fold, fit
 from geoseg.training.ground import open_ground
+from geoseg.training.identity import identity
 from geoseg.training.leaks import judge
 from geoseg.training.result import TrainResult
 from geoseg.training.truth import GroundTruth, divide, ground_truth
+
+Existing: TypeAlias = Literal["refuse", "resume", "overwrite"]
+_CHECKPOINTS = "checkpoints"
 
 
 def train(
@@ -34,48 +39,64 @@ def train(
     out: Path,
     *,
     seed: int | None = None,
-    overwrite: bool = False,
+    existing: Existing = "refuse",
     command: str = "",
     progress: Progress = lambda _stage, _done, _total: None,
 ) -> TrainResult:
     """Train a model as the config says; writes `model.geoseg`, `split.gpkg`, `report.json`, a log and checkpoints.
 
     For one seed the result on CPU is the same every time (same machine, same library versions); `seed` overrides the
-    config's.
+    config's. An unfinished training that is resumed ends as if it had never been interrupted.
+
+    Args:
+        config_path: the training config (YAML).
+        out: the folder.
+        seed: instead of the config's.
+        existing: what to do where `out` holds a training: refuse, resume it, or overwrite it.
+        command: for the record.
+        progress: told the stage, what is done and what there is.
 
     Raises:
         InputError: config, scenes, labels or split cannot be used; see `read_config`, `open_ground` and `divide`.
-        OutputError: `out` holds a bundle already (without `overwrite`) or cannot be made.
+        OutputError: `out` holds a training already, or cannot be made.
     """
     config = read_config(config_path)
     config = config if seed is None else config.model_copy(update={"seed": seed})
-    _check_free(out, overwrite=overwrite)
+    _check_free(out, existing)
     ground = open_ground(config, progress)
     built = divide(ground, config)
     truth = ground_truth(ground, built.split.map(), built.split.fingerprint)
     report = judge(ground, built, chip_pixels=config.chips.size)
-    _make_folder(out)
+    inputs = fingerprints([config_path, *ground.paths])
+    made_of = identity(config, fingerprints(ground.paths), built.split.fingerprint)
+    _make_folder(out, existing)
     save_split(built.split, out / "split.gpkg", legend=truth.spec.legend, block_pixels=built.block_pixels)
-    network, best = fit(truth, config, out, progress)
+    network, best = fit(truth, config, out, progress, identity=made_of, resume=existing == "resume")
     test = evaluate_fold(network, truth, TEST, config.fit.batch_size)
     result = _result(
         out / "model.geoseg", best, test, truth, built, (*ground.notes, *truth.spec.notes(config.chips.size))
     )
-    inputs = fingerprints([config_path, *ground.paths])
     provenance = Provenance.now(inputs=inputs, command=command, seed=config.seed)
     _save(network, truth, config, result, provenance)
     _write_report(config, result, report, provenance)
     return result
 
 
-def _check_free(out: Path, *, overwrite: bool) -> None:
-    if (out / "model.geoseg").exists() and not overwrite:
+def _check_free(out: Path, existing: Existing) -> None:
+    if existing != "refuse":
+        return
+    if (out / "model.geoseg").exists():
         raise OutputError(f"{out}: holds a trained model already; choose another folder or add --overwrite")
+    if (out / _CHECKPOINTS).exists():
+        raise OutputError(f"{out}: holds an unfinished training; go on with --resume, or start anew with --overwrite")
 
 
-def _make_folder(out: Path) -> None:
+def _make_folder(out: Path, existing: Existing) -> None:
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        (out / _CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+        if existing == "overwrite":
+            for old in (out / _CHECKPOINTS).glob("*.ckpt"):
+                old.unlink()
     except OSError as error:
         raise OutputError(f"{out}: cannot be made ({error.strerror}); choose another folder") from error
 

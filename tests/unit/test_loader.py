@@ -34,6 +34,7 @@ class Numbered:
             shares=shares,
             sun=(float(i), 30.0),
             cell=i,
+            place=(0, i, 2 * i),
         )
 
 
@@ -44,6 +45,7 @@ def same(one, two):
     assert (one.soft is None) == (two.soft is None)
     assert one.soft is None or torch.equal(one.soft, two.soft)
     np.testing.assert_array_equal(one.cells, two.cells)
+    np.testing.assert_array_equal(one.places, two.places)
 
 
 @pytest.mark.parametrize("workers", [1, 2])

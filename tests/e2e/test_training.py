@@ -1,0 +1,127 @@
+"""Trainings that are interrupted, go wrong or are only planned, through the command line, on a small scene."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import signal
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+NAMES = ["water", "developed", "barren", "forest", "shrubland", "herbaceous", "cultivated", "wetlands"]
+KILLED_IN_THE_SECOND_EPOCH = """
+import os, signal, sys
+from geoseg.training.task import SegmentationTask
+from geoseg.cli.app import main
+
+step = SegmentationTask.training_step
+
+def deadly(self, batch, batch_index):
+    if (self.current_epoch, batch_index) == (1, 1):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(self, batch, batch_index)
+
+SegmentationTask.training_step = deadly
+main()
+"""
+
+
+@pytest.fixture
+def config(tmp_path, geoseg):
+    """A small training on a synthetic scene; `write(**changes)` gives the path of the config."""
+    assert geoseg("synth", tmp_path / "scene.tif", "--size", 192, "--truth", tmp_path / "truth.tif").code == 0
+
+    def write(name="config.yaml", **changes):
+        content = {
+            "scenes": [{"path": "scene.tif", "labels": "truth.tif"}],
+            "classes": [{"code": k, "name": n, "colour": f"#0000{k:02x}"} for k, n in enumerate(NAMES, start=1)],
+            "model": {
+                "encoder": "resnet18",
+                "decoder_channels": [16, 16, 8, 8, 8],
+                "bands": ["blue", "green", "red", "nir"],
+                "gsd_m": 30,
+                "options": {"dropout": 0.2},
+            },
+            "split": {"block_m": 960, "buffer_m": 0},
+            "chips": {"size": 32},
+            "augment": {"flip": {}, "gamma": {}},
+        } | changes
+        content["sampling"] = {"per_epoch": 12, "hard": 1.0} | changes.get("sampling", {})
+        content["fit"] = {"epochs": 3, "batch_size": 4} | changes.get("fit", {})
+        path = tmp_path / name
+        path.write_text(yaml.safe_dump(content))
+        return path
+
+    return write
+
+
+def weights_of(run: Path) -> bytes:
+    with zipfile.ZipFile(run / "model.geoseg") as bundle:
+        return bundle.read("weights.safetensors")
+
+
+def log_of(run: Path) -> list[dict[str, str]]:
+    with (run / "log" / "metrics.csv").open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def kill(config: Path, run: Path) -> None:
+    """Train in another process, which dies without notice in the second epoch."""
+    end = subprocess.run(
+        [sys.executable, "-c", KILLED_IN_THE_SECOND_EPOCH, "train", str(config), "--out", str(run)],
+        check=False, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert end.returncode == -signal.SIGKILL, end.stderr.decode()
+
+
+def test_a_killed_training_goes_on_and_ends_as_if_nothing_had_been(geoseg, config, tmp_path):
+    path = config()
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    end = geoseg("train", path, "--out", whole)
+    assert end.code == 0, end.err
+    kill(path, killed)
+    assert [row["epoch"] for row in log_of(killed)] == ["0"]
+    assert not (killed / "model.geoseg").exists()
+    refused = geoseg("train", path, "--out", killed)
+    assert refused.code == 3
+    assert "--resume" in refused.err
+    assert "--overwrite" in refused.err
+    other = geoseg("train", config("other.yaml", fit={"learning_rate": 0.5}), "--out", killed, "--resume")
+    assert other.code == 3
+    assert "fit.learning_rate was 0.002, is 0.5" in other.err
+    resumed = geoseg("train", path, "--out", killed, "--resume")
+    assert resumed.code == 0, resumed.err
+    assert log_of(killed) == log_of(whole)
+    assert len(log_of(whole)) == 3
+    assert weights_of(killed) == weights_of(whole)
+    assert resumed.out.splitlines()[:-1] == end.out.splitlines()[:-1]
+    again = geoseg("train", path, "--out", killed, "--resume")
+    assert (again.code, weights_of(killed) == weights_of(whole)) == (0, True)
+    both = geoseg("train", path, "--out", killed, "--resume", "--overwrite")
+    assert both.code == 2
+
+
+def test_overwriting_starts_anew_even_where_it_is_killed_again(geoseg, config, tmp_path):
+    path = config(fit={"epochs": 1})
+    run = tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "checkpoints" / "last.ckpt").write_bytes(b"no checkpoint")
+    damaged = geoseg("train", path, "--out", run, "--resume")
+    assert damaged.code == 3
+    assert "last.ckpt: cannot be read" in damaged.err
+    end = geoseg("train", path, "--out", run, "--overwrite")
+    assert end.code == 0, end.err
+
+
+def test_a_network_that_diverges_ends_with_one_line_that_says_where(geoseg, config, tmp_path):
+    end = geoseg("train", config(fit={"learning_rate": 1e30}), "--out", tmp_path / "run")
+    assert end.code == 3
+    line = end.err.splitlines()[-1]
+    assert re.search(r"the loss is not a finite number in epoch 0, step [12], at scene rows \d+-\d+, cols", line)
+    assert line.endswith("the network has diverged; lower fit.learning_rate")
