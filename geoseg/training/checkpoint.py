@@ -65,9 +65,9 @@ class Checkpoints(Callback):
         self.epochs = [Epoch(**epoch) for epoch in known["epochs"]]
         self._difficulty.losses[:] = known["difficulty"].numpy()
 
-    def load_best(self) -> None:
-        """Give the network the weights of the best epoch."""
-        self._network.load_state_dict(_read(self._best))
+    def load_best(self, network: nn.Module) -> None:
+        """Give a network the weights of the best epoch."""
+        network.load_state_dict(_read(self._best))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write all files."""

@@ -18,6 +18,7 @@ from geoseg.data.sampling import SamplingOptions
 from geoseg.data.splits.options import SplitOptions
 from geoseg.errors import InputError, MissingFileError
 from geoseg.models.architectures import ARCHITECTURES, NetworkOptions
+from geoseg.training.precision import Precision
 
 
 class _Part(BaseModel):
@@ -86,6 +87,18 @@ class FitConfig(_Part):
     """p: each class weighs (its share among the drawn chips' pixels)^-p in the cross-entropy."""
     auxiliary: float = Field(default=0.4, ge=0)
     """Weight of the mean loss of the auxiliary logits, where `model.options.deep_supervision` gives some."""
+    encoder_rate: float = Field(default=1, gt=0)
+    """Learning rate of the encoder in relation to that of the rest; below 1 it keeps more of what it knew."""
+    clip: float | None = Field(default=1, gt=0)
+    """The gradient is made shorter where its norm is above this; null = never."""
+    accumulate: int = Field(default=1, gt=0)
+    """Batches whose gradients make one step: as a batch so many times larger, in the memory of one."""
+    ema: float | None = Field(default=None, gt=0, lt=1)
+    """Decay of a running mean of the weights, such as 0.999: it is validated and bundled; null = the weights are."""
+    patience: int | None = Field(default=None, gt=0)
+    """Stop after so many epochs without a better validation mIoU; null = never."""
+    precision: Precision = "auto"
+    """Numbers in the network; auto = fp32 on a CPU, on a GPU bf16 (fp16 where it has none)."""
     workers: int = Field(default=0, ge=0)
     """Processes that read chips; 0 = the main one."""
 
@@ -120,9 +133,10 @@ class TrainConfig(_Part):
                 "it as `background` in the labels"
             )
             raise ValueError(msg)
-        steps = self.fit.epochs * (self.sampling.per_epoch // self.fit.batch_size)
+        steps = self.fit.epochs * self.steps_per_epoch
         if steps < 2:
-            msg = f"epochs, sampling.per_epoch and fit.batch_size make {steps} steps, at least 2 are needed"
+            made_of = "epochs, sampling.per_epoch, fit.batch_size and fit.accumulate"
+            msg = f"{made_of} make {steps} steps, at least 2 are needed"
             raise ValueError(msg)
         model = ARCHITECTURES.get(self.model.architecture)
         if self.fit.batch_size == 1 and self.model.options.norm == "batch" and model is not None and model.pools:
@@ -133,6 +147,11 @@ class TrainConfig(_Part):
             raise ValueError(msg)
         self.legend  # noqa: B018  # a legend checks its own laws
         return self
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of the optimiser an epoch; the last one may be of fewer batches than the others."""
+        return -(-(self.sampling.per_epoch // self.fit.batch_size) // self.fit.accumulate)
 
     @property
     def legend(self) -> Legend:

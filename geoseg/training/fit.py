@@ -21,6 +21,8 @@ from geoseg.inference.engine import Progress
 from geoseg.models.build import EncoderWeights, build_model
 from geoseg.training.checkpoint import Checkpoints
 from geoseg.training.config import TrainConfig
+from geoseg.training.patience import Patience
+from geoseg.training.precision import precision_mode
 from geoseg.training.task import SegmentationTask, count
 from geoseg.training.truth import GroundTruth, TrainingGround
 
@@ -58,12 +60,14 @@ def fit(
     difficulty = ground.difficulty if config.sampling.hard else None
     names = [scene.name for scene in truth.scenes]
     task = SegmentationTask(network, truth.spec, config, class_weights=weights, difficulty=difficulty, scenes=names)
-    checkpoints = Checkpoints(folder, identity, network, ground.difficulty)
+    checkpoints = Checkpoints(folder, identity, task.judged, ground.difficulty)
     resume = resume and checkpoints.last.is_file()
     if resume:
         checkpoints.take_up()
         ground.start_epoch(len(checkpoints.epochs))
-    trainer = _trainer(config, [_NewChipsEachEpoch(ground, config.seed), _Report(progress), checkpoints])
+    trainer = _trainer(
+        config, [_NewChipsEachEpoch(ground, config.seed), _Report(progress), *_keepers(checkpoints, config)]
+    )
     size = config.fit.batch_size
     reading = LoaderOptions(batch_size=size, workers=config.fit.workers, drop_last=True)
     train_loader = Loader(ground.chips, truth.spec.classes, reading)
@@ -73,7 +77,7 @@ def fit(
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*", category=FutureWarning)
         path = checkpoints.last if resume else None
         trainer.fit(task, train_loader, val_loader, ckpt_path=path, weights_only=True)
-    checkpoints.load_best()
+    checkpoints.load_best(network)
     return network.eval(), checkpoints.best_score
 
 
@@ -115,13 +119,21 @@ class _Report(Callback):
         self._progress("train", trainer.global_step, int(trainer.estimated_stepping_batches))
 
 
+def _keepers(checkpoints: Checkpoints, config: TrainConfig) -> list[Callback]:
+    """What looks at an epoch when it is done."""
+    patience = config.fit.patience
+    return [checkpoints] if patience is None else [checkpoints, Patience(checkpoints, patience)]
+
+
 def _trainer(config: TrainConfig, callbacks: list[Callback]) -> Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     return Trainer(
         max_epochs=config.fit.epochs,
         devices=1,
         deterministic="warn" if torch.cuda.is_available() else True,  # some losses have no such kernel on CUDA
-        gradient_clip_val=1.0,
+        gradient_clip_val=config.fit.clip,
+        accumulate_grad_batches=config.fit.accumulate,
+        precision=precision_mode(config.fit.precision),
         callbacks=callbacks,
         enable_progress_bar=False,
         logger=False,

@@ -20,8 +20,10 @@ from geoseg.evaluation.confusion import Confusion
 from geoseg.losses.pixel import cross_entropy
 from geoseg.losses.region import dice
 from geoseg.models.spec import ModelSpec
+from geoseg.training.average import AverageNetwork
 from geoseg.training.config import TrainConfig
 from geoseg.training.faults import losses_by_chip, not_finite
+from geoseg.training.rates import parameter_groups
 
 
 class SegmentationTask(LightningModule):
@@ -43,6 +45,7 @@ class SegmentationTask(LightningModule):
     ) -> None:
         super().__init__()
         self.network = network
+        self._average = None if config.fit.ema is None else AverageNetwork(network, config.fit.ema)
         self._spec = spec
         self._fit = config.fit
         self._techniques = tuple(config.augment.techniques.values())
@@ -51,6 +54,11 @@ class SegmentationTask(LightningModule):
         self._difficulty = difficulty
         self._scenes = tuple(scenes)
         self._confusion = Confusion.empty(spec.legend)
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is validated and kept: the average of all steps, if there is one."""
+        return self.network if self._average is None else self._average.network
 
     def transfer_batch_to_device(self, batch: Stack, device: torch.device, dataloader_idx: int) -> Stack:
         """Chips go to the device as they are stored, which is less than their physical values."""
@@ -90,13 +98,18 @@ class SegmentationTask(LightningModule):
         state = np.random.SeedSequence((self._seed, self.current_epoch, batch_index)).generate_state(1, np.uint64)
         return Random.seeded(int(state[0] >> 1), self.device)
 
+    def on_train_batch_end(self, *_: object) -> None:
+        """Take the weights into the average, where a step was made."""
+        if self._average is not None:
+            self._average.update(self.network, self.trainer.global_step)
+
     def on_validation_epoch_start(self) -> None:
         """Start to count anew."""
         self._confusion = Confusion.empty(self._spec.legend)
 
     def validation_step(self, batch: Stack, _batch_index: int) -> None:
         """Count one batch."""
-        self._confusion = self._confusion + count(self.network, batch, self._spec)
+        self._confusion = self._confusion + count(self.judged, batch, self._spec)
 
     def on_validation_epoch_end(self) -> None:
         """Log the mean IoU of the validation fold; 0 where it is undefined."""
@@ -104,12 +117,12 @@ class SegmentationTask(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW with one warm-up cosine cycle over all steps."""
-        optimiser = torch.optim.AdamW(
-            self.network.parameters(), lr=self._fit.learning_rate, weight_decay=self._fit.weight_decay
-        )
+        groups = parameter_groups(self.network, self._fit.learning_rate, self._fit.encoder_rate)
+        optimiser = torch.optim.AdamW(groups, weight_decay=self._fit.weight_decay)
+        rates = [group["lr"] for group in groups]
         steps = int(self.trainer.estimated_stepping_batches)
         warm_up = max(0.1, 1.5 / steps)  # of two steps neither may be the border, else torch divides by zero
-        schedule = OneCycleLR(optimiser, max_lr=self._fit.learning_rate, total_steps=steps, pct_start=warm_up)
+        schedule = OneCycleLR(optimiser, max_lr=rates, total_steps=steps, pct_start=warm_up)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 

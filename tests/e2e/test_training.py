@@ -12,9 +12,17 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 NAMES = ["water", "developed", "barren", "forest", "shrubland", "herbaceous", "cultivated", "wetlands"]
+MODEL = {
+    "encoder": "resnet18",
+    "decoder_channels": [16, 16, 8, 8, 8],
+    "bands": ["blue", "green", "red", "nir"],
+    "gsd_m": 30,
+    "options": {"dropout": 0.2},
+}
 KILLED_IN_THE_SECOND_EPOCH = """
 import os, signal, sys
 from geoseg.training.task import SegmentationTask
@@ -41,13 +49,7 @@ def config(tmp_path, geoseg):
         content = {
             "scenes": [{"path": "scene.tif", "labels": "truth.tif"}],
             "classes": [{"code": k, "name": n, "colour": f"#0000{k:02x}"} for k, n in enumerate(NAMES, start=1)],
-            "model": {
-                "encoder": "resnet18",
-                "decoder_channels": [16, 16, 8, 8, 8],
-                "bands": ["blue", "green", "red", "nir"],
-                "gsd_m": 30,
-                "options": {"dropout": 0.2},
-            },
+            "model": MODEL,
             "split": {"block_m": 960, "buffer_m": 0},
             "chips": {"size": 32},
             "augment": {"flip": {}, "gamma": {}},
@@ -105,6 +107,57 @@ def test_a_killed_training_goes_on_and_ends_as_if_nothing_had_been(geoseg, confi
     assert (again.code, weights_of(killed) == weights_of(whole)) == (0, True)
     both = geoseg("train", path, "--out", killed, "--resume", "--overwrite")
     assert both.code == 2
+
+
+def test_averaged_clipped_and_accumulated_trainings_are_resumed_alike(geoseg, config, tmp_path):
+    fit = {"ema": 0.9, "clip": 0.5, "accumulate": 2, "encoder_rate": 0.1, "precision": "bf16", "patience": 3}
+    path = config(fit=fit)
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    end = geoseg("train", path, "--out", whole)
+    assert end.code == 0, end.err
+    assert [row["step"] for row in log_of(whole)] == ["2", "4", "6"], "three batches make two steps"
+    kill(path, killed)
+    resumed = geoseg("train", path, "--out", killed, "--resume")
+    assert resumed.code == 0, resumed.err
+    assert (log_of(killed), weights_of(killed)) == (log_of(whole), weights_of(whole))
+
+
+def test_a_training_that_gets_no_better_stops_and_does_not_go_on(geoseg, config, tmp_path):
+    still = {"learning_rate": 1e-12, "weight_decay": 0.0, "patience": 2, "epochs": 9}
+    path = config(fit=still, model={**MODEL, "options": {"norm": "group"}})
+    for _ in range(2):
+        end = geoseg("train", path, "--out", tmp_path / "run", "--resume")
+        assert end.code == 0, end.err
+        assert [row["epoch"] for row in log_of(tmp_path / "run")] == ["0", "1", "2"]
+
+
+def test_the_averaged_weights_are_kept(geoseg, config, tmp_path):
+    end = geoseg("train", config(fit={"epochs": 1, "ema": 0.999}), "--out", tmp_path / "run")
+    assert end.code == 0, end.err
+    best = torch.load(tmp_path / "run" / "checkpoints" / "best.ckpt", weights_only=True)
+    last = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    name = "segmentation_head.0.weight"
+    assert torch.equal(best[name], last[f"_average.network.{name}"])
+    assert not torch.equal(best[name], last[f"network.{name}"])
+
+
+@pytest.mark.parametrize(
+    ("fit", "said"),
+    [
+        ({"ema": 1.0}, "fit.ema"),
+        ({"accumulate": 0}, "fit.accumulate"),
+        ({"clip": 0}, "fit.clip"),
+        ({"patience": 0}, "fit.patience"),
+        ({"encoder_rate": 0}, "fit.encoder_rate"),
+        ({"precision": "fp8"}, "fit.precision"),
+        ({"epochs": 1, "accumulate": 3}, "fit.accumulate make 1 steps, at least 2 are needed"),
+    ],
+)
+def test_mistakes_in_the_fit_section_are_named(geoseg, config, tmp_path, fit, said):
+    end = geoseg("train", config(fit=fit), "--out", tmp_path / "run")
+    assert end.code == 3
+    assert said in end.err
+    assert not (tmp_path / "run").exists()
 
 
 def test_overwriting_starts_anew_even_where_it_is_killed_again(geoseg, config, tmp_path):

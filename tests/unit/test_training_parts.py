@@ -8,11 +8,17 @@ import numpy as np
 import pytest
 import torch
 from factory import BANDS
+from torch import nn
 
 from geoseg.data.stack import Chip, stack
+from geoseg.errors import InputError
+from geoseg.training.average import AverageNetwork
 from geoseg.training.faults import not_finite
 from geoseg.training.history import Epoch, write_history
 from geoseg.training.identity import differences
+from geoseg.training.patience import epochs_since_best
+from geoseg.training.precision import precision_mode
+from geoseg.training.rates import parameter_groups
 
 
 def chips_of(*values: float):
@@ -79,3 +85,71 @@ def test_the_log_has_a_line_an_epoch(tmp_path):
     assert (tmp_path / "log" / "metrics.csv").read_text() == (
         "epoch,step,train_loss,val_miou,learning_rate\n0,5,1.5,0.25,0.001\n"
     )
+
+
+def test_an_average_is_what_its_formula_says():
+    network = nn.Linear(1, 1, bias=False)
+    weights, decay, expected = (1.0, 5.0, -2.0, 4.0), 0.2, 1.0
+    nn.init.constant_(network.weight, weights[0])
+    average = AverageNetwork(network, decay)
+    for step, weight in enumerate(weights[1:], start=1):
+        nn.init.constant_(network.weight, weight)
+        average.update(network, step)
+        average.update(network, step)  # as after a batch without a step
+        used = min(decay, (1 + step) / (10 + step))
+        expected = used * expected + (1 - used) * weight
+    assert (decay, 1) > (2 / 11, 3 / 12), "the first step is warm-up, the others are not"
+    assert average.network.weight.item() == pytest.approx(expected)
+    assert average(torch.ones(1, 1)).item() == pytest.approx(expected)
+    assert network.weight.item() == 4.0
+    assert network.weight.requires_grad
+    assert not any(parameter.requires_grad for parameter in average.parameters())
+
+
+def test_an_average_knows_statistics_and_its_own_step_when_it_is_loaded():
+    network = nn.BatchNorm1d(2)
+    average = AverageNetwork(network, 0.5)
+    network.running_mean.fill_(8.0)
+    network.num_batches_tracked.fill_(3)
+    average.update(network, 1)
+    assert average.network.running_mean.tolist() == pytest.approx([8 * 9 / 11] * 2)
+    assert average.network.num_batches_tracked.item() == 3
+    again = AverageNetwork(network, 0.5)
+    again.load_state_dict(average.state_dict())
+    assert again.steps.item() == 1
+
+
+def test_the_encoder_may_learn_at_a_rate_of_its_own():
+    network = nn.ModuleDict({"encoder": nn.Linear(2, 3), "decoder": nn.Linear(3, 4)})
+    slow, usual = parameter_groups(network, 0.01, 0.1)
+    assert (slow["lr"], usual["lr"]) == (pytest.approx(0.001), 0.01)
+    assert [id(p) for p in slow["params"]] == [id(p) for p in network["encoder"].parameters()]
+    assert [id(p) for p in usual["params"]] == [id(p) for p in network["decoder"].parameters()]
+    (alike,) = parameter_groups(network, 0.01, 1)
+    assert len(alike["params"]) == 4
+    network["encoder"].requires_grad_(requires_grad=False)
+    (rest,) = parameter_groups(network, 0.01, 0.1)
+    assert (rest["lr"], len(rest["params"])) == (0.01, 2)
+
+
+def test_epochs_since_the_best_one():
+    def since(*scores):
+        rows = [Epoch(epoch=i, step=i, train_loss=1, val_miou=s, learning_rate=1) for i, s in enumerate(scores)]
+        return epochs_since_best(rows)
+
+    assert since() == 0
+    assert since(0.1) == 0
+    assert since(0.1, 0.3, 0.2, 0.3) == 2, "as good is not better"
+    assert since(0.1, 0.3, 0.4) == 0
+
+
+def test_precision_is_chosen_by_what_there_is(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert [precision_mode(p) for p in ("auto", "fp32", "bf16")] == ["32-true", "32-true", "bf16-mixed"]
+    with pytest.raises(InputError, match="needs a GPU"):
+        precision_mode("fp16")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for has, mode in ((True, "bf16-mixed"), (False, "16-mixed")):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *, including_emulation, has=has: has)
+        assert precision_mode("auto") == mode
+    assert precision_mode("fp16") == "16-mixed"
