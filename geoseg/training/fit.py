@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -52,6 +54,34 @@ def fit(
     Raises:
         InputError: a loss that is not finite, or a checkpoint of another training.
     """
+    parts = prepare(truth, config)
+    network, ground = parts.task.network, parts.ground
+    checkpoints = Checkpoints(folder, identity, parts.task.judged, ground.difficulty)
+    resume = resume and checkpoints.last.is_file()
+    if resume:
+        checkpoints.take_up()
+        ground.start_epoch(len(checkpoints.epochs))
+    callbacks = [_NewChipsEachEpoch(ground, config.seed), _Report(progress), *_keepers(checkpoints, config)]
+    trainer = make_trainer(config, callbacks)
+    with quiet():
+        path = checkpoints.last if resume else None
+        trainer.fit(parts.task, parts.train, parts.val, ckpt_path=path, weights_only=True)
+    checkpoints.load_best(network)
+    return network.eval(), checkpoints.best_score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Parts:
+    """What a training is put together from: who learns, from which ground, and how chips come from there."""
+
+    task: SegmentationTask
+    ground: TrainingGround
+    train: Loader
+    val: Loader
+
+
+def prepare(truth: GroundTruth, config: TrainConfig) -> Parts:
+    """Everything at its start, the same for the same seed."""
     seed_everything(config.seed, verbose=False)
     start = EncoderWeights(pretrained=config.model.pretrained, allow_download=config.model.allow_download)
     network = build_model(truth.spec, weights=start)
@@ -59,26 +89,14 @@ def fit(
     weights = _class_weights(ground, config.fit.class_weight_power)
     difficulty = ground.difficulty if config.sampling.hard else None
     names = [scene.name for scene in truth.scenes]
-    task = SegmentationTask(network, truth.spec, config, class_weights=weights, difficulty=difficulty, scenes=names)
-    checkpoints = Checkpoints(folder, identity, task.judged, ground.difficulty)
-    resume = resume and checkpoints.last.is_file()
-    if resume:
-        checkpoints.take_up()
-        ground.start_epoch(len(checkpoints.epochs))
-    trainer = _trainer(
-        config, [_NewChipsEachEpoch(ground, config.seed), _Report(progress), *_keepers(checkpoints, config)]
-    )
-    size = config.fit.batch_size
+    size, classes = config.fit.batch_size, truth.spec.classes
     reading = LoaderOptions(batch_size=size, workers=config.fit.workers, drop_last=True)
-    train_loader = Loader(ground.chips, truth.spec.classes, reading)
-    val_loader = Loader(truth.evaluation_chips(VAL), truth.spec.classes, LoaderOptions(batch_size=size))
-    with warnings.catch_warnings():
-        # lightning 2.6 asks torch's pytree by class; theirs to mend, and nothing to a user
-        warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*", category=FutureWarning)
-        path = checkpoints.last if resume else None
-        trainer.fit(task, train_loader, val_loader, ckpt_path=path, weights_only=True)
-    checkpoints.load_best(network)
-    return network.eval(), checkpoints.best_score
+    return Parts(
+        task=SegmentationTask(network, truth.spec, config, class_weights=weights, difficulty=difficulty, scenes=names),
+        ground=ground,
+        train=Loader(ground.chips, classes, reading),
+        val=Loader(truth.evaluation_chips(VAL), classes, LoaderOptions(batch_size=size)),
+    )
 
 
 def evaluate_fold(network: nn.Module, truth: GroundTruth, fold: int, batch_size: int = 8) -> Confusion:
@@ -125,16 +143,28 @@ def _keepers(checkpoints: Checkpoints, config: TrainConfig) -> list[Callback]:
     return [checkpoints] if patience is None else [checkpoints, Patience(checkpoints, patience)]
 
 
-def _trainer(config: TrainConfig, callbacks: list[Callback]) -> Trainer:
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without what Lightning says to its developers."""
+    with warnings.catch_warnings():
+        # lightning 2.6 asks torch's pytree by class; theirs to mend, and nothing to a user
+        warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*", category=FutureWarning)
+        yield
+
+
+def make_trainer(config: TrainConfig, callbacks: Sequence[Callback], steps: int | None = None) -> Trainer:
+    """What runs the loop; with `steps` so many only, and without validation."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     return Trainer(
         max_epochs=config.fit.epochs,
+        max_steps=-1 if steps is None else steps,
+        limit_val_batches=None if steps is None else 0,
         devices=1,
         deterministic="warn" if torch.cuda.is_available() else True,  # some losses have no such kernel on CUDA
         gradient_clip_val=config.fit.clip,
         accumulate_grad_batches=config.fit.accumulate,
         precision=precision_mode(config.fit.precision),
-        callbacks=callbacks,
+        callbacks=list(callbacks),
         enable_progress_bar=False,
         logger=False,
         enable_checkpointing=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import signal
@@ -178,3 +179,33 @@ def test_a_network_that_diverges_ends_with_one_line_that_says_where(geoseg, conf
     line = end.err.splitlines()[-1]
     assert re.search(r"the loss is not a finite number in epoch 0, step [12], at scene rows \d+-\d+, cols", line)
     assert line.endswith("the network has diverged; lower fit.learning_rate")
+
+
+def test_a_dry_run_tells_the_plan_and_writes_nothing(geoseg, config, tmp_path):
+    path = config(fit={"accumulate": 2})
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
+    end = geoseg("train", path, "--dry-run", "--json")
+    assert end.code == 0, end.err
+    plan = json.loads(end.out)
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")} == before
+    assert plan["scenes"] == {"scene": [192, 192]}
+    assert plan["chips"]["train"] == 12
+    assert (plan["epochs"], plan["steps"]) == (3, 6)
+    assert sum(plan["drawn"].values()) == pytest.approx(1)
+    assert plan["cost"]["memory_bytes"] > 4 * plan["cost"]["parameters"] > 4e7
+    batches = 3 * 3 * plan["cost"]["train_batch_s"]
+    assert plan["seconds"] > batches > 0
+    text = geoseg("train", path, "--dry-run", "--out", tmp_path / "run").out
+    assert "12 train" in text
+    assert "3 epochs, 6 steps" in text
+    assert "estimates from a few real steps on this cpu" in text
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")} == before
+    whole = geoseg("train", path, "--out", tmp_path / "run", "--json")
+    assert json.loads(whole.out)["pixels"] == plan["pixels"]
+    assert len(json.loads(whole.out)["notes"]) == len(plan["notes"])
+
+
+def test_a_training_needs_a_folder(geoseg, config):
+    end = geoseg("train", config())
+    assert end.code == 2
+    assert "--out" in end.err
