@@ -74,6 +74,13 @@ class ModelConfig(_Part):
     """Nothing is downloaded without it."""
 
 
+class RefitConfig(_Part):
+    """Decoupled training: after it the last layer is trained anew, on chips of which every class has as many."""
+
+    epochs: int = Field(default=2, gt=0)
+    learning_rate: float = Field(default=1e-3, gt=0)
+
+
 class FitConfig(_Part):
     """The loop: epochs, batch, AdamW, one warm-up cosine cycle, weights of the two losses."""
 
@@ -97,6 +104,8 @@ class FitConfig(_Part):
     """Decay of a running mean of the weights, such as 0.999: it is validated and bundled; null = the weights are."""
     patience: int | None = Field(default=None, gt=0)
     """Stop after so many epochs without a better validation mIoU; null = never."""
+    refit: RefitConfig | None = None
+    """Train the last layer anew, on balanced chips, while the features stay as they are; null = do not."""
     precision: Precision = "auto"
     """Numbers in the network; auto = fp32 on a CPU, on a GPU bf16 (fp16 where it has none)."""
     workers: int = Field(default=0, ge=0)
@@ -133,7 +142,8 @@ class TrainConfig(_Part):
                 "it as `background` in the labels"
             )
             raise ValueError(msg)
-        steps = self.fit.epochs * self.steps_per_epoch
+        fewest = min(self.fit.epochs, self.fit.refit.epochs if self.fit.refit else self.fit.epochs)
+        steps = fewest * self.steps_per_epoch
         if steps < 2:
             made_of = "epochs, sampling.per_epoch, fit.batch_size and fit.accumulate"
             msg = f"{made_of} make {steps} steps, at least 2 are needed"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +27,7 @@ from geoseg.training.checkpoint import Checkpoints
 from geoseg.training.config import TrainConfig
 from geoseg.training.patience import Patience
 from geoseg.training.precision import precision_mode
+from geoseg.training.refit import HeadOnly, refit_config
 from geoseg.training.task import SegmentationTask, count
 from geoseg.training.truth import GroundTruth, TrainingGround
 
@@ -44,7 +47,7 @@ def fit(
         truth: what is learned; the validation fold chooses the best epoch.
         config: how.
         folder: for the log and the checkpoints.
-        progress: told the stage "train", the steps done and the steps in all.
+        progress: told the stage "train" or "refit", the steps done and the steps in all.
         identity: of the training, see `geoseg.training.identity`; kept in its checkpoints.
         resume: take up the training of the checkpoint in `folder`, where there is one.
 
@@ -55,19 +58,21 @@ def fit(
         InputError: a loss that is not finite, or a checkpoint of another training.
     """
     parts = prepare(truth, config)
-    network, ground = parts.task.network, parts.ground
-    checkpoints = Checkpoints(folder, identity, parts.task.judged, ground.difficulty)
-    resume = resume and checkpoints.last.is_file()
-    if resume:
-        checkpoints.take_up()
-        ground.start_epoch(len(checkpoints.epochs))
-    callbacks = [_NewChipsEachEpoch(ground, config.seed), _Report(progress), *_keepers(checkpoints, config)]
-    trainer = make_trainer(config, callbacks)
-    with quiet():
-        path = checkpoints.last if resume else None
-        trainer.fit(parts.task, parts.train, parts.val, ckpt_path=path, weights_only=True)
-    checkpoints.load_best(network)
-    return network.eval(), checkpoints.best_score
+    network = parts.task.network
+    score = _learn(parts, config, Keeping(folder, identity, resume), partial(progress, "train"))
+    again = refit_config(config)
+    if again is not None:
+        parts = _parts(truth, again, HeadOnly(network, config.seed))
+        score = _learn(parts, again, Keeping(folder / "refit", identity, resume), partial(progress, "refit"))
+    return network.eval(), score
+
+
+class Keeping(NamedTuple):
+    """Where a training keeps what it knows, what it is made of, and whether it goes on from there."""
+
+    folder: Path
+    identity: Mapping[str, str]
+    resume: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -84,7 +89,10 @@ def prepare(truth: GroundTruth, config: TrainConfig) -> Parts:
     """Everything at its start, the same for the same seed."""
     seed_everything(config.seed, verbose=False)
     start = EncoderWeights(pretrained=config.model.pretrained, allow_download=config.model.allow_download)
-    network = build_model(truth.spec, weights=start)
+    return _parts(truth, config, build_model(truth.spec, weights=start))
+
+
+def _parts(truth: GroundTruth, config: TrainConfig, network: nn.Module) -> Parts:
     ground = TrainingGround(truth, config)
     weights = _class_weights(ground, config.fit.class_weight_power)
     difficulty = ground.difficulty if config.sampling.hard else None
@@ -97,6 +105,23 @@ def prepare(truth: GroundTruth, config: TrainConfig) -> Parts:
         train=Loader(ground.chips, classes, reading),
         val=Loader(truth.evaluation_chips(VAL), classes, LoaderOptions(batch_size=size)),
     )
+
+
+def _learn(parts: Parts, config: TrainConfig, keeping: Keeping, report: Callable[[int, int], None]) -> float:
+    """Train; the network then has the weights of the best epoch, whose validation mIoU is returned."""
+    ground = parts.ground
+    checkpoints = Checkpoints(keeping.folder, keeping.identity, parts.task.judged, ground.difficulty)
+    resume = keeping.resume and checkpoints.last.is_file()
+    if resume:
+        checkpoints.take_up()
+        ground.start_epoch(len(checkpoints.epochs))
+    callbacks = [_NewChipsEachEpoch(ground, config.seed), _Report(report), *_keepers(checkpoints, config)]
+    trainer = make_trainer(config, callbacks)
+    with quiet():
+        path = checkpoints.last if resume else None
+        trainer.fit(parts.task, parts.train, parts.val, ckpt_path=path, weights_only=True)
+    checkpoints.load_best(parts.task.network)
+    return checkpoints.best_score
 
 
 def evaluate_fold(network: nn.Module, truth: GroundTruth, fold: int, batch_size: int = 8) -> Confusion:
@@ -129,12 +154,12 @@ class _NewChipsEachEpoch(Callback):
 class _Report(Callback):
     """Passes the step count on."""
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+    def __init__(self, report: Callable[[int, int], None]) -> None:
+        self._report = report
 
     def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
         """After every step."""
-        self._progress("train", trainer.global_step, int(trainer.estimated_stepping_batches))
+        self._report(trainer.global_step, int(trainer.estimated_stepping_batches))
 
 
 def _keepers(checkpoints: Checkpoints, config: TrainConfig) -> list[Callback]:
@@ -149,6 +174,8 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         # lightning 2.6 asks torch's pytree by class; theirs to mend, and nothing to a user
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*", category=FutureWarning)
+        # when the features are frozen, they are on purpose
+        warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
         yield
 
 

@@ -20,7 +20,7 @@ class TrainPlan:
 
     `scenes` are (height, width) in pixels by name; `chips` those of an epoch by fold; `pixels` labelled pixels by fold
     and class; `drawn` the expected shares of the classes among the labelled pixels of training chips; `epochs` and
-    `steps` those of the whole training; `seconds` an estimate for it.
+    `steps` those of the whole training, `fit.refit` included; `seconds` an estimate for it.
     """
 
     scenes: dict[str, tuple[int, int]]
@@ -97,7 +97,7 @@ def _plan(truth: GroundTruth, config: TrainConfig, split: str, notes: tuple[str,
     chips = {TRAIN: config.sampling.per_epoch} | {fold: len(truth.evaluation_chips(fold)) for fold in (VAL, TEST)}
     shares = TrainingGround(truth, config).shares.tolist()
     cost = measure(truth, config)
-    size, epochs = config.fit.batch_size, config.fit.epochs
+    size, epochs = config.fit.batch_size, config.fit.epochs + (config.fit.refit.epochs if config.fit.refit else 0)
     an_epoch = chips[TRAIN] // size * cost.train_batch_s + -(-chips[VAL] // size) * cost.val_batch_s
     return TrainPlan(
         scenes={scene.name: scene.labels.grid.shape for scene in truth.scenes},

@@ -95,7 +95,7 @@ def _make_folder(out: Path, existing: Existing) -> None:
     try:
         (out / _CHECKPOINTS).mkdir(parents=True, exist_ok=True)
         if existing == "overwrite":
-            for old in (out / _CHECKPOINTS).glob("*.ckpt"):
+            for old in (*(out / _CHECKPOINTS).glob("*.ckpt"), *(out / "refit" / _CHECKPOINTS).glob("*.ckpt")):
                 old.unlink()
     except OSError as error:
         raise OutputError(f"{out}: cannot be made ({error.strerror}); choose another folder") from error

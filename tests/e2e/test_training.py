@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from safetensors.torch import load
 
 NAMES = ["water", "developed", "barren", "forest", "shrubland", "herbaceous", "cultivated", "wetlands"]
 MODEL = {
@@ -142,6 +143,22 @@ def test_the_averaged_weights_are_kept(geoseg, config, tmp_path):
     assert not torch.equal(best[name], last[f"network.{name}"])
 
 
+def test_refitting_changes_the_last_layer_and_nothing_else(geoseg, config, tmp_path):
+    runs = {}
+    for name, fit in (("plain", {}), ("refit", {"refit": {"epochs": 2, "learning_rate": 0.01}})):
+        end = geoseg("train", config(fit=fit | {"epochs": 1}), "--out", tmp_path / name)
+        assert end.code == 0, end.err
+        runs[name] = load(weights_of(tmp_path / name))
+    changed = {key for key, value in runs["plain"].items() if not torch.equal(value, runs["refit"][key])}
+    assert changed == {"segmentation_head.0.weight", "segmentation_head.0.bias"}
+    assert [row["epoch"] for row in log_of(tmp_path / "refit" / "refit")] == ["0", "1"]
+    again = geoseg("train", config(fit=fit | {"epochs": 1}), "--out", tmp_path / "refit", "--resume")
+    assert again.code == 0, again.err
+    assert weights_of(tmp_path / "refit") != weights_of(tmp_path / "plain")
+    resumed = load(weights_of(tmp_path / "refit"))
+    assert all(torch.equal(resumed[key], value) for key, value in runs["refit"].items())
+
+
 @pytest.mark.parametrize(
     ("fit", "said"),
     [
@@ -150,6 +167,8 @@ def test_the_averaged_weights_are_kept(geoseg, config, tmp_path):
         ({"clip": 0}, "fit.clip"),
         ({"patience": 0}, "fit.patience"),
         ({"encoder_rate": 0}, "fit.encoder_rate"),
+        ({"refit": {"epochs": 0}}, "fit.refit.epochs"),
+        ({"refit": {"epochs": 1}, "accumulate": 3}, "make 1 steps"),
         ({"precision": "fp8"}, "fit.precision"),
         ({"epochs": 1, "accumulate": 3}, "fit.accumulate make 1 steps, at least 2 are needed"),
     ],
