@@ -18,6 +18,7 @@ from geoseg.errors import InputError
 from geoseg.io.output import replacing
 from geoseg.training.history import Epoch, write_history
 from geoseg.training.identity import differences
+from geoseg.training.task import SegmentationTask
 
 _OURS = "geoseg"
 """The entry of a checkpoint that Lightning leaves alone."""
@@ -71,14 +72,15 @@ class Checkpoints(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write all files."""
-        del pl_module
         known = trainer.callback_metrics
+        losses = pl_module.losses if isinstance(pl_module, SegmentationTask) else ()
         epoch = Epoch(
             epoch=trainer.current_epoch,
             step=trainer.global_step,
             train_loss=float(known["train_loss"]),
             val_miou=float(known["val_miou"]),
             learning_rate=float(trainer.optimizers[0].param_groups[-1]["lr"]),
+            losses={name: float(known[f"train_{name}"]) for name in losses},
         )
         better = not self.epochs or epoch.val_miou > self.best_score
         self.epochs.append(epoch)

@@ -17,6 +17,7 @@ from geoseg.data.options import LocalPath
 from geoseg.data.sampling import SamplingOptions
 from geoseg.data.splits.options import SplitOptions
 from geoseg.errors import InputError, MissingFileError
+from geoseg.losses.mixture import USUAL, Losses
 from geoseg.models.architectures import ARCHITECTURES, NetworkOptions
 from geoseg.training.precision import Precision
 
@@ -82,16 +83,12 @@ class RefitConfig(_Part):
 
 
 class FitConfig(_Part):
-    """The loop: epochs, batch, AdamW, one warm-up cosine cycle, weights of the two losses."""
+    """The loop: epochs, batch, AdamW, one warm-up cosine cycle."""
 
     epochs: int = Field(default=10, gt=0)
     batch_size: int = Field(default=8, gt=0)
     learning_rate: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=1e-2, ge=0)
-    cross_entropy: float = Field(default=1, ge=0)
-    dice: float = Field(default=1, ge=0)
-    class_weight_power: float = Field(default=0, ge=0, le=1)
-    """p: each class weighs (its share among the drawn chips' pixels)^-p in the cross-entropy."""
     auxiliary: float = Field(default=0.4, ge=0)
     """Weight of the mean loss of the auxiliary logits, where `model.options.deep_supervision` gives some."""
     encoder_rate: float = Field(default=1, gt=0)
@@ -126,6 +123,8 @@ class TrainConfig(_Part):
     chips: ChipOptions = ChipOptions()
     sampling: SamplingOptions = SamplingOptions()
     augment: Augmentation = Augmentation()
+    loss: Losses = USUAL
+    """What the training minimises: a weighted sum."""
     fit: FitConfig = FitConfig()
     cache: LocalPath | Literal["beside", "none"] = "beside"
     """Where labels on the scene's grid and their class index are kept: beside the labels, in a folder, or nowhere."""

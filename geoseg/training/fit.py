@@ -22,6 +22,7 @@ from geoseg.data.loader import Loader, LoaderOptions
 from geoseg.data.splits.split import VAL
 from geoseg.evaluation.confusion import Confusion
 from geoseg.inference.engine import Progress
+from geoseg.losses.drawn import Drawn
 from geoseg.models.build import EncoderWeights, build_model
 from geoseg.training.checkpoint import Checkpoints
 from geoseg.training.config import TrainConfig
@@ -94,13 +95,13 @@ def prepare(truth: GroundTruth, config: TrainConfig) -> Parts:
 
 def _parts(truth: GroundTruth, config: TrainConfig, network: nn.Module) -> Parts:
     ground = TrainingGround(truth, config)
-    weights = _class_weights(ground, config.fit.class_weight_power)
+    drawn = Drawn(shares=tuple(ground.shares.tolist()), pixels=config.sampling.per_epoch * config.chips.size**2)
     difficulty = ground.difficulty if config.sampling.hard else None
     names = [scene.name for scene in truth.scenes]
     size, classes = config.fit.batch_size, truth.spec.classes
     reading = LoaderOptions(batch_size=size, workers=config.fit.workers, drop_last=True)
     return Parts(
-        task=SegmentationTask(network, truth.spec, config, class_weights=weights, difficulty=difficulty, scenes=names),
+        task=SegmentationTask(network, truth.spec, config, drawn=drawn, difficulty=difficulty, scenes=names),
         ground=ground,
         train=Loader(ground.chips, classes, reading),
         val=Loader(truth.evaluation_chips(VAL), classes, LoaderOptions(batch_size=size)),
@@ -198,12 +199,3 @@ def make_trainer(config: TrainConfig, callbacks: Sequence[Callback], steps: int 
         num_sanity_val_steps=0,
         enable_model_summary=False,
     )
-
-
-def _class_weights(ground: TrainingGround, power: float) -> torch.Tensor | None:
-    """(share of a class among the drawn pixels)^-power, scaled to a mean of one over those pixels."""
-    if power == 0:
-        return None
-    share = ground.shares
-    weights = np.where(share > 0, np.maximum(share, 1e-6) ** -power, 0)
-    return torch.tensor(weights / (weights * share).sum(), dtype=torch.float32)

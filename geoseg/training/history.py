@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from geoseg.io.output import replacing
@@ -15,7 +15,7 @@ class Epoch:
     """An epoch, counted from 0.
 
     `step` is the number of steps done at its end, `train_loss` the mean over its steps, `val_miou` the mean IoU of the
-    validation fold, `learning_rate` that of the next step.
+    validation fold, `learning_rate` that of the next step, `losses` the mean of every loss by name, without its weight.
     """
 
     epoch: int
@@ -23,12 +23,21 @@ class Epoch:
     train_loss: float
     val_miou: float
     learning_rate: float
+    losses: Mapping[str, float] = field(default_factory=dict)
 
 
 def write_history(epochs: Sequence[Epoch], path: Path) -> None:
     """A CSV file with a line an epoch, which appears when it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [_row(epoch) for epoch in epochs]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, [field.name for field in fields(Epoch)], lineterminator="\n")
+        writer = csv.DictWriter(stream, columns, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(asdict(epoch) for epoch in epochs)
+        writer.writerows(rows)
+
+
+def _row(epoch: Epoch) -> dict[str, float]:
+    values = asdict(epoch)
+    losses = values.pop("losses")
+    return {**values, **{f"train_{name}": value for name, value in losses.items()}}

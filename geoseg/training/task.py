@@ -17,8 +17,9 @@ from geoseg.data.augment.technique import augment
 from geoseg.data.sampling import Difficulty
 from geoseg.data.stack import Stack
 from geoseg.evaluation.confusion import Confusion
+from geoseg.losses.drawn import Drawn
+from geoseg.losses.mixture import Summed, summed
 from geoseg.losses.pixel import cross_entropy
-from geoseg.losses.region import dice
 from geoseg.models.spec import ModelSpec
 from geoseg.training.average import AverageNetwork
 from geoseg.training.config import TrainConfig
@@ -30,7 +31,8 @@ class SegmentationTask(LightningModule):
     """Trains a network that maps (chip, channel, row, col) to logits; the best epoch is that of highest `val_miou`.
 
     Chips are augmented and become model input where the network is. `difficulty`, where given, is told the mean
-    cross-entropy of every chip. `scenes` are names by number.
+    cross-entropy of every chip. `drawn` is how often the training shows each class; `losses` names those
+    that the last step had. `scenes` are names by number.
     """
 
     def __init__(
@@ -39,7 +41,7 @@ class SegmentationTask(LightningModule):
         spec: ModelSpec,
         config: TrainConfig,
         *,
-        class_weights: Tensor | None = None,
+        drawn: Drawn | None = None,
         difficulty: Difficulty | None = None,
         scenes: Sequence[str] = (),
     ) -> None:
@@ -50,7 +52,10 @@ class SegmentationTask(LightningModule):
         self._fit = config.fit
         self._techniques = tuple(config.augment.techniques.values())
         self._seed = config.seed
-        self.register_buffer("_class_weights", class_weights, persistent=False)
+        self._losses = config.loss
+        self.losses: tuple[str, ...] = ()
+        self._drawn = drawn or Drawn(shares=(1 / spec.classes,) * spec.classes)
+        self._steps = 0
         self._difficulty = difficulty
         self._scenes = tuple(scenes)
         self._confusion = Confusion.empty(spec.legend)
@@ -76,22 +81,32 @@ class SegmentationTask(LightningModule):
         logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
         if self._difficulty is not None:
             self._difficulty.update(batch.cells, _loss_by_chip(logits.detach(), chips.target).cpu().numpy())
-        loss = self._loss(logits, chips.target)
+        losses = self._sum(logits, chips.target)
+        loss = losses.total
         if auxiliary:
-            losses = torch.stack([self._loss(coarser, chips.target) for coarser in auxiliary])
-            loss = loss + self._fit.auxiliary * losses.mean()
+            coarse = torch.stack([self._loss(coarser, chips.target) for coarser in auxiliary])
+            loss = loss + self._fit.auxiliary * coarse.mean()
         if not torch.isfinite(loss):
             where = f"epoch {self.current_epoch}, step {batch_index}"
             raise not_finite(
                 where, batch, chips, losses_by_chip(self._loss, logits.detach(), chips.target), self._scenes
             )
-        self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(chips))
+        self.losses = tuple(losses.parts)
+        told = {"train_loss": loss, **{f"train_{name}": part for name, part in losses.parts.items()}}
+        for name, value in told.items():
+            self.log(name, value.detach(), on_step=False, on_epoch=True, batch_size=len(chips))
         return loss
 
+    def on_fit_start(self) -> None:
+        """Count the steps, by which the losses' weights move."""
+        self._steps = int(self.trainer.estimated_stepping_batches)
+
+    def _sum(self, logits: Tensor, target: Tensor) -> Summed:
+        progress = self.global_step / self._steps if self._steps else 0.0
+        return summed(self._losses, logits, target, self._drawn, progress)
+
     def _loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        weights = self._class_weights if isinstance(self._class_weights, Tensor) else None
-        loss = self._fit.cross_entropy * cross_entropy(logits, target, weights)
-        return loss + self._fit.dice * dice(logits, target)
+        return self._sum(logits, target).total
 
     def _random(self, batch_index: int) -> Random:
         """Numbers that depend on the seed, the epoch and the batch alone, so that nothing before matters."""

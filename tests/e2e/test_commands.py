@@ -132,7 +132,8 @@ def config(tmp_path, geoseg):
         "chips": {"size": 64},
         "sampling": {"per_epoch": 16},
         "augment": {"flip": {}, "turn": {}, "gain": {"gain": 0.05}, "clouds": {}},
-        "fit": {"epochs": 2, "batch_size": 4, "class_weight_power": 0.5},
+        "loss": {"cross_entropy": {"class_weights": "inverse_frequency", "power": 0.5}, "dice": {}},
+        "fit": {"epochs": 2, "batch_size": 4},
     }
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(config))

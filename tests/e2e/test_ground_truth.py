@@ -238,3 +238,20 @@ def test_chips_larger_than_the_scene_train(geoseg, config, tmp_path):
 def test_mistakes_in_augmentations_are_named_all_at_once(geoseg, config, tmp_path):
     augment = {"flip": {"chance": 2}, "clouds": {"cover": [0.5, 0.1], "colour": 3}, "sepia": {}}
     refused(geoseg, config(augment=augment), tmp_path, "flip.chance", "clouds.cover", "clouds.colour", "sepia")
+
+
+def test_a_loss_that_begins_late_is_logged_from_then_on(geoseg, config, tmp_path):
+    losses = {"cross_entropy": {}, "lovasz": {"weight": {"start": 0, "end": 1, "within": [0.5, 1]}}}
+    path = config(loss=losses, sampling={"per_epoch": 8}, fit={"epochs": 2, "batch_size": 4})
+    end = geoseg("train", path, "--out", tmp_path / "run")
+    assert end.code == 0, end.err
+    lines = (tmp_path / "run" / "log" / "metrics.csv").read_text().splitlines()
+    rows = [dict(zip(lines[0].split(","), line.split(","), strict=True)) for line in lines[1:]]
+    told = [(row["epoch"], row["train_lovasz"]) for row in rows if row["train_cross_entropy"]]
+    assert [epoch for epoch, value in told if value == ""] == ["0"]
+    assert float(dict(told)["1"]) > 0
+
+
+def test_mistakes_in_losses_are_named(geoseg, config, tmp_path):
+    refused(geoseg, config(loss={}), tmp_path, "loss: no loss is named", "lovasz")
+    refused(geoseg, config(loss={"focal": {"gama": 2}}), tmp_path, "focal.gama")
