@@ -105,6 +105,8 @@ class FitConfig(_Part):
     """Train the last layer anew, on balanced chips, while the features stay as they are; null = do not."""
     precision: Precision = "auto"
     """Numbers in the network; auto = fp32 on a CPU, on a GPU bf16 (fp16 where it has none)."""
+    tensorboard: bool = False
+    """Write curves for TensorBoard, too, which must be installed."""
     workers: int = Field(default=0, ge=0)
     """Processes that read chips; 0 = the main one."""
 

@@ -30,6 +30,7 @@ from geoseg.training.patience import Patience
 from geoseg.training.precision import precision_mode
 from geoseg.training.refit import HeadOnly, refit_config
 from geoseg.training.task import SegmentationTask, count
+from geoseg.training.tensorboard import tensorboard_logger
 from geoseg.training.truth import GroundTruth, TrainingGround
 
 
@@ -117,7 +118,7 @@ def _learn(parts: Parts, config: TrainConfig, keeping: Keeping, report: Callable
         checkpoints.take_up()
         ground.start_epoch(len(checkpoints.epochs))
     callbacks = [_NewChipsEachEpoch(ground, config.seed), _Report(report), *_keepers(checkpoints, config)]
-    trainer = make_trainer(config, callbacks)
+    trainer = make_trainer(config, callbacks, folder=keeping.folder)
     with quiet():
         path = checkpoints.last if resume else None
         trainer.fit(parts.task, parts.train, parts.val, ckpt_path=path, weights_only=True)
@@ -180,8 +181,10 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def make_trainer(config: TrainConfig, callbacks: Sequence[Callback], steps: int | None = None) -> Trainer:
-    """What runs the loop; with `steps` so many only, and without validation."""
+def make_trainer(
+    config: TrainConfig, callbacks: Sequence[Callback], steps: int | None = None, folder: Path | None = None
+) -> Trainer:
+    """What runs the loop; with `steps` so many only, and without validation; curves go to `folder`, if at all."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     return Trainer(
         max_epochs=config.fit.epochs,
@@ -194,7 +197,8 @@ def make_trainer(config: TrainConfig, callbacks: Sequence[Callback], steps: int 
         precision=precision_mode(config.fit.precision),
         callbacks=list(callbacks),
         enable_progress_bar=False,
-        logger=False,
+        logger=tensorboard_logger(folder) if folder is not None and config.fit.tensorboard else False,
+        log_every_n_steps=1,
         enable_checkpointing=False,
         num_sanity_val_steps=0,
         enable_model_summary=False,

@@ -9,7 +9,7 @@ from geoseg.core.provenance import Provenance
 from geoseg.training.config import TrainConfig
 
 _LIBRARIES = ("geoseg", "torch", "numpy")
-_NO_MATTER = ("name", "description", "cache", "fit.workers")  # the weights do not depend on them
+_NO_MATTER = ("name", "description", "cache", "fit.workers", "fit.tensorboard")  # the weights do not depend on them
 
 
 def identity(config: TrainConfig, inputs: Mapping[str, str], split: str) -> dict[str, str]:

@@ -28,6 +28,7 @@ from geoseg.training.ground import open_ground
 from geoseg.training.identity import identity
 from geoseg.training.leaks import judge
 from geoseg.training.result import TrainResult
+from geoseg.training.tensorboard import require_tensorboard
 from geoseg.training.truth import GroundTruth, divide, ground_truth
 
 Existing: TypeAlias = Literal["refuse", "resume", "overwrite"]
@@ -58,11 +59,14 @@ def train(
 
     Raises:
         InputError: config, scenes, labels or split cannot be used; see `read_config`, `open_ground` and `divide`.
+        MissingExtraError: TensorBoard is wanted and not there.
         OutputError: `out` holds a training already, or cannot be made.
     """
     config = read_config(config_path)
     config = config if seed is None else config.model_copy(update={"seed": seed})
     _check_free(out, existing)
+    if config.fit.tensorboard:
+        require_tensorboard()
     ground = open_ground(config, progress)
     built = divide(ground, config)
     truth = ground_truth(ground, built.split.map(), built.split.fingerprint)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -228,3 +229,16 @@ def test_a_training_needs_a_folder(geoseg, config):
     end = geoseg("train", config())
     assert end.code == 2
     assert "--out" in end.err
+
+
+def test_curves_for_tensorboard_need_the_package(geoseg, config, tmp_path, monkeypatch):
+    path = config(fit={"epochs": 1, "tensorboard": True})
+    if find_spec("tensorboard") is not None:
+        end = geoseg("train", path, "--out", tmp_path / "run")
+        assert end.code == 0, end.err
+        assert list((tmp_path / "run" / "tensorboard").glob("events*"))
+    monkeypatch.setattr("geoseg.training.tensorboard.find_spec", lambda _name: None)
+    end = geoseg("train", path, "--out", tmp_path / "other")
+    assert end.code == 3
+    assert "pip install tensorboard" in end.err
+    assert not (tmp_path / "other").exists()
