@@ -16,7 +16,7 @@ from geoseg.losses.boundary import Boundary, BoundaryCrossEntropy, Hausdorff
 from geoseg.losses.drawn import Drawn
 from geoseg.losses.pixel import Bootstrapped, CrossEntropy, Focal, GeneralisedCrossEntropy
 from geoseg.losses.region import Dice, FocalTversky, Lovasz, Tversky
-from geoseg.losses.schedule import Weight, weight_at
+from geoseg.losses.schedule import Weight, largest, weight_at
 from geoseg.losses.soft import Divergence
 
 
@@ -52,6 +52,9 @@ class Losses:
     def _something_to_learn_from(self) -> Self:
         if not self.chosen:
             msg = f"no loss is named; choose from {', '.join(field.name for field in fields(Losses))}"
+            raise ValueError(msg)
+        if not any(largest(loss.weight) for loss in self.chosen.values()):
+            msg = f"the weight of {' and '.join(self.chosen)} is always 0: nothing would be learned"
             raise ValueError(msg)
         return self
 

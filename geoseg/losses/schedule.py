@@ -33,3 +33,8 @@ def weight_at(weight: Weight, progress: float) -> float:
     if progress <= first:
         return weight.start
     return weight.start + (weight.end - weight.start) * (progress - first) / (last - first)
+
+
+def largest(weight: Weight) -> float:
+    """The most that a weight comes to."""
+    return max(weight.start, weight.end) if isinstance(weight, Schedule) else weight

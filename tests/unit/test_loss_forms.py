@@ -209,6 +209,7 @@ def test_the_sum_is_weighted_and_names_its_parts():
         ({"focal": {"gamma": -1}}, "greater than or equal to 0"),
         ({"dice": {"weight": {"start": 1, "end": 0, "within": [0.8, 0.2]}}}, "must not be above"),
         ({"jaccard": {}}, "jaccard"),
+        ({"dice": {"weight": 0}, "focal": {"weight": {"start": 0, "end": 0}}}, "focal and dice is always 0"),
     ],
 )
 def test_mistakes_are_refused(values, message):
