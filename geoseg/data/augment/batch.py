@@ -104,8 +104,11 @@ class Batch:
         return replace(self, valid=self.valid & ~where)
 
     def model_input(self, indices: tuple[str, ...]) -> Tensor:
-        """What the model sees, float32, shape (chip, band + index, row, col); invalid pixels are 0."""
+        """What the model sees, float32, shape (chip, band + index, row, col); invalid pixels are 0.
+
+        In memory a pixel's channels lie side by side: processors convolve that about half as fast again.
+        """
         rows, cols = self.shape
         channels = torch.empty((len(self.bands) + len(indices), len(self), rows, cols), device=self.device)
         self.bands.standardise(self.values.transpose(0, 1), self.valid, indices, out=channels)
-        return channels.transpose(0, 1).contiguous()
+        return channels.transpose(0, 1).contiguous(memory_format=torch.channels_last)
