@@ -31,8 +31,8 @@ class Chips(Protocol):
 class LoaderOptions:
     """`workers` are processes that read, 0 = this one; `drop_last` leaves out a last batch that is not full.
 
-    `shard` (i, n) gives every n-th chip from the i-th on: the part of one of n processes that train together; all parts
-    are of one length.
+    `shard` (i, n) gives every n-th chip from the i-th on: the part of one of n processes that train together. With
+    `drop_last` all parts are of one length, without it no chip is left out.
     """
 
     batch_size: int = 8
@@ -69,7 +69,7 @@ class Loader:
         """The chips of the shard, by number."""
         part, parts = self._options.shard
         count = len(self._chips)
-        return range(part, count - count % parts, parts)
+        return range(part, count - count % parts if self._options.drop_last else count, parts)
 
     def _loader(self, join: Any, workers: int) -> DataLoader[Any]:  # noqa: ANN401 (torch takes any chips to anything)
         return DataLoader(

@@ -109,6 +109,8 @@ class FitConfig(_Part):
     """Write curves for TensorBoard, too, which must be installed."""
     workers: int = Field(default=0, ge=0)
     """Processes that read chips; 0 = the main one."""
+    devices: int = Field(default=1, gt=0)
+    """GPUs that train together, each with batches of its own; without a GPU, processes that share the CPU."""
 
 
 class TrainConfig(_Part):
@@ -146,7 +148,7 @@ class TrainConfig(_Part):
         fewest = min(self.fit.epochs, self.fit.refit.epochs if self.fit.refit else self.fit.epochs)
         steps = fewest * self.steps_per_epoch
         if steps < 2:
-            made_of = "epochs, sampling.per_epoch, fit.batch_size and fit.accumulate"
+            made_of = "epochs, sampling.per_epoch, fit.batch_size, fit.accumulate and fit.devices"
             msg = f"{made_of} make {steps} steps, at least 2 are needed"
             raise ValueError(msg)
         model = ARCHITECTURES.get(self.model.architecture)
@@ -162,7 +164,8 @@ class TrainConfig(_Part):
     @property
     def steps_per_epoch(self) -> int:
         """Steps of the optimiser an epoch; the last one may be of fewer batches than the others."""
-        return -(-(self.sampling.per_epoch // self.fit.batch_size) // self.fit.accumulate)
+        batches = self.sampling.per_epoch // self.fit.devices // self.fit.batch_size
+        return -(-batches // self.fit.accumulate)
 
     @property
     def legend(self) -> Legend:

@@ -14,19 +14,19 @@ from geoseg.errors import InputError
 _NAMED = 4  # more chips than this are counted only
 
 
-def not_finite(where: str, batch: Stack, chips: Batch, losses: Sequence[float], scenes: Sequence[str]) -> InputError:
+def not_finite(where: str, batch: Stack, chips: Batch, losses: Tensor, scenes: Sequence[str]) -> InputError:
     """The error for a loss that is NaN or infinite.
 
     Args:
         where: epoch and step, in words.
         batch: the chips as they are stored.
         chips: the same, augmented.
-        losses: of the chips, one by one.
+        losses: of the chips, one by one, shape (chip,).
         scenes: names by number.
     """
     values = torch.isfinite(chips.values).flatten(1).all(dim=1)
     numbers = torch.isfinite(batch.data.float()).flatten(1).all(dim=1)
-    good = torch.isfinite(torch.tensor(losses, device=values.device))
+    good = torch.isfinite(losses)
     if not numbers.all():
         bad, reason = ~numbers, "they hold values that are not numbers; name them as `nodata` of the scene, or mend it"
     elif not values.all():
@@ -49,6 +49,6 @@ def _place(batch: Stack, i: int, scenes: Sequence[str]) -> str:
     return f"{name} rows {row}-{row + height - 1}, cols {col}-{col + width - 1}"
 
 
-def losses_by_chip(loss: Callable[[Tensor, Tensor], Tensor], logits: Tensor, target: Tensor) -> list[float]:
-    """The loss of every chip alone."""
-    return [float(loss(one[None], truth[None])) for one, truth in zip(logits, target, strict=True)]
+def losses_by_chip(loss: Callable[[Tensor, Tensor], Tensor], logits: Tensor, target: Tensor) -> Tensor:
+    """The loss of every chip alone, shape (chip,)."""
+    return torch.stack([loss(one[None], truth[None]) for one, truth in zip(logits, target, strict=True)])

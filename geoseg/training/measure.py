@@ -40,14 +40,16 @@ class Cost:
 
 
 def measure(truth: GroundTruth, config: TrainConfig) -> Cost:
-    """Train for up to four batches and validate up to two, with random weights where those of the config are far away.
+    """Train for up to four batches and validate up to two, on one device.
+
+    Where the weights of the config are far away, the network has random ones.
 
     Raises:
         InputError: as the training would.
     """
     near = config.model_copy(
         update={
-            "fit": config.fit.model_copy(update={"accumulate": 1}),
+            "fit": config.fit.model_copy(update={"accumulate": 1, "devices": 1}),
             "model": config.model.model_copy(
                 update={"pretrained": None} if config.model.allow_download else {}  # nothing is fetched for a plan
             ),

@@ -97,7 +97,8 @@ def _plan(truth: GroundTruth, config: TrainConfig, split: str, notes: tuple[str,
     chips = {TRAIN: config.sampling.per_epoch} | {fold: len(truth.evaluation_chips(fold)) for fold in (VAL, TEST)}
     shares = TrainingGround(truth, config).shares.tolist()
     cost = measure(truth, config)
-    size, epochs = config.fit.batch_size, config.fit.epochs + (config.fit.refit.epochs if config.fit.refit else 0)
+    size = config.fit.batch_size * config.fit.devices
+    epochs = config.fit.epochs + (config.fit.refit.epochs if config.fit.refit else 0)
     an_epoch = chips[TRAIN] // size * cost.train_batch_s + -(-chips[VAL] // size) * cost.val_batch_s
     return TrainPlan(
         scenes={scene.name: scene.labels.grid.shape for scene in truth.scenes},
@@ -108,7 +109,7 @@ def _plan(truth: GroundTruth, config: TrainConfig, split: str, notes: tuple[str,
         epochs=epochs,
         steps=epochs * config.steps_per_epoch,
         cost=cost,
-        seconds=epochs * an_epoch + -(-chips[TEST] // size) * cost.val_batch_s,
+        seconds=epochs * an_epoch + -(-chips[TEST] // config.fit.batch_size) * cost.val_batch_s,
         notes=notes,
     )
 

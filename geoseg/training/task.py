@@ -23,6 +23,7 @@ from geoseg.losses.pixel import cross_entropy
 from geoseg.models.spec import ModelSpec
 from geoseg.training.average import AverageNetwork
 from geoseg.training.config import TrainConfig
+from geoseg.training.devices import everyones, share_buffers
 from geoseg.training.faults import losses_by_chip, not_finite
 from geoseg.training.rates import parameter_groups
 
@@ -80,9 +81,11 @@ class SegmentationTask(LightningModule):
         outputs = self.network(chips.model_input(self._spec.indices))
         logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
         if self._difficulty is not None:
-            self._difficulty.update(batch.cells, _loss_by_chip(logits.detach(), chips.target).cpu().numpy())
-        losses = self._sum(logits, chips.target)
-        loss = losses.total
+            losses = everyones(losses_by_chip(cross_entropy, logits.detach(), chips.target))
+            cells = everyones(torch.from_numpy(batch.cells).to(losses.device))
+            self._difficulty.update(cells.cpu().numpy(), losses.cpu().numpy())
+        parts = self._sum(logits, chips.target)
+        loss = parts.total
         if auxiliary:
             coarse = torch.stack([self._loss(coarser, chips.target) for coarser in auxiliary])
             loss = loss + self._fit.auxiliary * coarse.mean()
@@ -91,10 +94,10 @@ class SegmentationTask(LightningModule):
             raise not_finite(
                 where, batch, chips, losses_by_chip(self._loss, logits.detach(), chips.target), self._scenes
             )
-        self.losses = tuple(losses.parts)
-        told = {"train_loss": loss, **{f"train_{name}": part for name, part in losses.parts.items()}}
+        self.losses = tuple(parts.parts)
+        told = {"train_loss": loss, **{f"train_{name}": part for name, part in parts.parts.items()}}
         for name, value in told.items():
-            self.log(name, value.detach(), on_step=False, on_epoch=True, batch_size=len(chips))
+            self.log(name, value.detach(), on_step=False, on_epoch=True, batch_size=len(chips), sync_dist=True)
         return loss
 
     def on_fit_start(self) -> None:
@@ -110,7 +113,8 @@ class SegmentationTask(LightningModule):
 
     def _random(self, batch_index: int) -> Random:
         """Numbers that depend on the seed, the epoch and the batch alone, so that nothing before matters."""
-        state = np.random.SeedSequence((self._seed, self.current_epoch, batch_index)).generate_state(1, np.uint64)
+        batch = batch_index * self.trainer.world_size + self.global_rank
+        state = np.random.SeedSequence((self._seed, self.current_epoch, batch)).generate_state(1, np.uint64)
         return Random.seeded(int(state[0] >> 1), self.device)
 
     def on_train_batch_end(self, *_: object) -> None:
@@ -120,6 +124,7 @@ class SegmentationTask(LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Start to count anew."""
+        share_buffers(self.judged)
         self._confusion = Confusion.empty(self._spec.legend)
 
     def validation_step(self, batch: Stack, _batch_index: int) -> None:
@@ -128,7 +133,9 @@ class SegmentationTask(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the mean IoU of the validation fold; 0 where it is undefined."""
-        self.log("val_miou", float(np.nan_to_num(self._confusion.mean_iou)))
+        counts = everyones(torch.from_numpy(self._confusion.counts)[None].to(self.device)).sum(dim=0)
+        whole = Confusion(counts=counts.cpu().numpy(), legend=self._spec.legend)
+        self.log("val_miou", float(np.nan_to_num(whole.mean_iou)), sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW with one warm-up cosine cycle over all steps."""
@@ -151,7 +158,3 @@ def count(network: nn.Module, stack: Stack, spec: ModelSpec) -> Confusion:
     chips = physical(stack, spec)
     guess = network(chips.model_input(spec.indices)).argmax(dim=1).to(torch.uint8)
     return Confusion.count(chips.labels.cpu().numpy(), guess.cpu().numpy(), spec.legend)
-
-
-def _loss_by_chip(logits: Tensor, target: Tensor) -> Tensor:
-    return torch.stack([cross_entropy(one[None], truth[None]) for one, truth in zip(logits, target, strict=True)])

@@ -168,10 +168,11 @@ def test_refitting_changes_the_last_layer_and_nothing_else(geoseg, config, tmp_p
         ({"clip": 0}, "fit.clip"),
         ({"patience": 0}, "fit.patience"),
         ({"encoder_rate": 0}, "fit.encoder_rate"),
+        ({"devices": 0}, "fit.devices"),
         ({"refit": {"epochs": 0}}, "fit.refit.epochs"),
         ({"refit": {"epochs": 1}, "accumulate": 3}, "make 1 steps"),
         ({"precision": "fp8"}, "fit.precision"),
-        ({"epochs": 1, "accumulate": 3}, "fit.accumulate make 1 steps, at least 2 are needed"),
+        ({"epochs": 1, "accumulate": 3}, "fit.accumulate and fit.devices make 1 steps, at least 2 are needed"),
     ],
 )
 def test_mistakes_in_the_fit_section_are_named(geoseg, config, tmp_path, fit, said):
@@ -199,6 +200,42 @@ def test_a_network_that_diverges_ends_with_one_line_that_says_where(geoseg, conf
     line = end.err.splitlines()[-1]
     assert re.search(r"the loss is not a finite number in epoch 0, step [12], at scene rows \d+-\d+, cols", line)
     assert line.endswith("the network has diverged; lower fit.learning_rate")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="these processes would want a GPU each")
+def test_two_processes_learn_what_one_learns_from_batches_twice_as_large(geoseg, config, tmp_path):
+    model = MODEL | {"options": {"norm": "group"}}  # batch norm would see other chips
+    plain = {"model": model, "augment": {}, "loss": {"cross_entropy": {}}}
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    fits = {alone: {"batch_size": 4}, together: {"batch_size": 2, "devices": 2, "refit": {"epochs": 1}}}
+    for run, fit in fits.items():
+        end = geoseg("train", config(f"{run.name}.yaml", fit=fit, **plain), "--out", run)
+        assert end.code == 0, end.err
+        assert "Warning" not in end.err
+    one, two = log_of(alone), log_of(together)
+    assert [row["step"] for row in one] == [row["step"] for row in two] == ["3", "6", "9"]
+    for name, close in {"train_loss": 0.01, "val_miou": 0.02}.items():  # a mean of two means weighs pixels otherwise
+        assert [float(row[name]) for row in two] == pytest.approx([float(row[name]) for row in one], abs=close), name
+    assert len(log_of(together / "refit")) == 1
+    again = geoseg("train", tmp_path / "together.yaml", "--out", together, "--resume")
+    assert again.code == 0, again.err
+    assert log_of(together) == two
+
+
+def test_an_error_in_one_of_several_processes_is_one_line(geoseg, config, tmp_path):
+    fit = {"learning_rate": 1e30, "batch_size": 2, "devices": 2}
+    end = geoseg("train", config(fit=fit), "--out", tmp_path / "run")
+    assert end.code == 3
+    assert "the network has diverged; lower fit.learning_rate" in end.err.splitlines()[-1]
+    assert "Traceback" not in end.err
+
+
+def test_more_gpus_than_there_are_are_refused(geoseg, config, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    end = geoseg("train", config(fit={"batch_size": 2, "devices": 2}), "--out", tmp_path / "run")
+    assert end.code == 3
+    assert "fit.devices is 2, this machine has 1 GPU" in end.err
 
 
 def test_a_dry_run_tells_the_plan_and_writes_nothing(geoseg, config, tmp_path):

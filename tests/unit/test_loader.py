@@ -68,11 +68,17 @@ def test_a_last_batch_that_is_not_full_may_be_left_out():
     assert len(Loader(Numbered(7), 3, LoaderOptions(batch_size=3))) == 3
 
 
-def test_shards_are_of_one_length_and_share_no_chip():
-    shards = [Loader(Numbered(11), 3, LoaderOptions(batch_size=2, shard=(i, 3))) for i in range(3)]
-    cells = [[cell for stack in shard for cell in stack.cells.tolist()] for shard in shards]
-    assert cells == [[0, 3, 6], [1, 4, 7], [2, 5, 8]]
-    assert [len(shard) for shard in shards] == [2, 2, 2]
+def shards(drop_last: bool) -> list[list[int]]:
+    options = [LoaderOptions(batch_size=2, drop_last=drop_last, shard=(i, 3)) for i in range(3)]
+    return [[cell for stack in Loader(Numbered(14), 3, one) for cell in stack.cells.tolist()] for one in options]
+
+
+def test_shards_share_no_chip_and_leave_none_out():
+    assert shards(drop_last=False) == [[0, 3, 6, 9, 12], [1, 4, 7, 10, 13], [2, 5, 8, 11]]
+
+
+def test_shards_of_full_batches_are_of_one_length():
+    assert shards(drop_last=True) == [[0, 3, 6, 9], [1, 4, 7, 10], [2, 5, 8, 11]]
 
 
 @pytest.mark.parametrize("workers", [0, 1])

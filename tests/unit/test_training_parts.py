@@ -54,7 +54,7 @@ def test_the_chips_of_a_loss_that_is_no_number_are_named(values, changed, losses
     chips = batch.batch(BANDS, 3, 30.0)
     if changed is not None:
         chips.values[changed, 0, 0, 0] = torch.inf
-    message = str(not_finite("epoch 2, step 5", batch, chips, losses, ("a.tif", "b.tif")))
+    message = str(not_finite("epoch 2, step 5", batch, chips, torch.tensor(losses), ("a.tif", "b.tif")))
     assert "epoch 2, step 5" in message
     assert [part for part in ("rows 0-3", "rows 10-13", "rows 20-23") if f"b.tif {part}, cols 7-10" in message] == named
     assert advice in message
@@ -62,7 +62,9 @@ def test_the_chips_of_a_loss_that_is_no_number_are_named(values, changed, losses
 
 def test_of_many_chips_four_are_named():
     batch = chips_of(*[math.nan] * 6)
-    message = str(not_finite("epoch 0, step 0", batch, batch.batch(BANDS, 3, 30.0), [math.nan] * 6, ("a", "b")))
+    message = str(
+        not_finite("epoch 0, step 0", batch, batch.batch(BANDS, 3, 30.0), torch.full((6,), math.nan), ("a", "b"))
+    )
     assert message.count("rows") == 4
     assert "and 2 more" in message
 
