@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.core.grid import Window
-from geoseg.core.tiling import TilePlan
+from geoseg.core.tiling import Cut, TilePlan
 
 
 class Blender:
@@ -26,6 +26,8 @@ class Blender:
     def add(self, i: int, j: int, probabilities: NDArray[np.float32]) -> tuple[Window, NDArray[np.float32]]:
         """Take the tile in row i and column j, probabilities (class, row, col) over its read window.
 
+        They are changed in place.
+
         Returns:
             The window that is final now and its blended probabilities (class, row, col).
         """
@@ -36,9 +38,10 @@ class Blender:
         part = probabilities[
             :, top - rows.starts[i] : bottom - rows.starts[i], left - cols.starts[j] : right - cols.starts[j]
         ]
-        part = part * rows.weights(i)[:, None] * cols.weights(j)
+        _fade(part, rows, i)
+        _fade(part.swapaxes(1, 2), cols, j)
         self._below[:, : bottom - done_row, left:right] += part[:, done_row - top :]
-        final = part[:, : done_row - top, : done_col - left].copy()
+        final = part[:, : done_row - top, : done_col - left]
         if j > 0 and self._left is not None:
             final[:, :, : self._left.shape[2]] += self._left
         if i > 0:
@@ -48,3 +51,12 @@ class Blender:
             self._above, self._below = self._below, self._above
             self._below[:] = 0
         return Window(row=top, col=left, height=done_row - top, width=done_col - left), final
+
+
+def _fade(part: NDArray[np.float32], cut: Cut, i: int) -> None:
+    """Weigh the rows that tile i of a cut shares with its neighbours; the others count in full."""
+    weights = cut.weights(i)
+    if cut.blend and i > 0:
+        part[:, : cut.blend] *= weights[: cut.blend, None]
+    if cut.blend and i + 1 < len(cut):
+        part[:, -cut.blend :] *= weights[-cut.blend :, None]

@@ -1,9 +1,15 @@
-"""The loop of inference: read a tile, normalise, infer, blend, hand out what is final."""
+"""The loop of inference: several threads read, normalise and infer tiles; they are blended and handed out in order."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import BoundedSemaphore
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,50 +27,129 @@ Progress = Callable[[str, int, int], None]
 """Called with the name of the stage, the steps done and all steps."""
 
 READ_ATTEMPTS = 3
+_SPARE = 1  # threads beyond those that infer: they read and normalise the next tiles meanwhile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Piece:
-    """A finished part of the map: class probabilities (class, row, col), without meaning where `valid` is False."""
+    """A finished part of the map: class probabilities (class, row, col), without meaning where `valid` is False.
+
+    `done` is the number of rows of tiles that are finished with this piece.
+    """
 
     window: Window
     probabilities: NDArray[np.float32]
     valid: NDArray[np.bool_]
+    done: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What to infer: a fitted scene, the bands that normalise it, the model's indices and class count, and the plan."""
+    """What to infer: a fitted scene, the bands that normalise it, the model's indices and class count, and the plan.
+
+    The first `done` rows of tiles are finished already, and give no pieces.
+    """
 
     scene: Scene
     bands: BandSet
     indices: tuple[str, ...]
     classes: int
     plan: TilePlan
+    done: int = 0
+
+
+class _Place(NamedTuple):
+    row: int
+    col: int
+
+
+class _Inferred(NamedTuple):
+    """Probabilities (class, row, col) of a tile, and where it is valid (row, col)."""
+
+    probabilities: NDArray[np.float32]
+    valid: NDArray[np.bool_]
 
 
 def infer(job: Job, runtime: Runtime, progress: Progress) -> Iterator[Piece]:
     """Blended class probabilities of a whole scene, piece by piece; the pieces partition the working grid.
 
-    Tiles without any valid pixel are not computed. A read that fails is tried again, `READ_ATTEMPTS` times in all.
+    Tiles are worked on by several threads, a few ahead of the one that is handed out, and blended in their order: the
+    result is the same for any number of them. Tiles without any valid pixel are not computed. A read that fails is
+    tried again, `READ_ATTEMPTS` times in all.
 
     Raises:
         InputError: a part of the scene cannot be read.
     """
     plan = job.plan
     blender = Blender(plan, job.classes)
-    with job.scene.reader() as reader:
-        for i in range(len(plan.rows)):
-            for j in range(len(plan.cols)):
-                tile = plan.tile(i, j)
-                raster = _read(reader, tile.read)
-                window, final = blender.add(i, j, _probabilities(raster, job, runtime))
-                yield Piece(
-                    window=window,
-                    probabilities=final,
-                    valid=raster.valid[window.within(tile.read).slices],
-                )
-                progress("infer", i * len(plan.cols) + j + 1, len(plan))
+    first = max(0, job.done - 1)  # the row above fades into the first one that is wanted
+    if job.done >= len(plan.rows):
+        return
+    places = [_Place(i, j) for i in range(first, len(plan.rows)) for j in range(len(plan.cols))]
+    for place, inferred in _in_order(job, runtime, places):
+        window, final = blender.add(*place, inferred.probabilities)
+        if place.row < job.done:
+            continue
+        last = place.col + 1 == len(plan.cols)
+        yield Piece(
+            window=window,
+            probabilities=final,
+            valid=inferred.valid[window.within(plan.tile(*place).read).slices],
+            done=place.row + 1 if last else place.row,
+        )
+        progress("infer", place.row * len(plan.cols) + place.col + 1, len(plan))
+
+
+def _in_order(job: Job, runtime: Runtime, places: list[_Place]) -> Iterator[tuple[_Place, _Inferred]]:
+    """Tiles in the order of `places`, worked on ahead; no more of them are held than there are threads, and two."""
+    threads = runtime.streams + _SPARE
+    turn = BoundedSemaphore(runtime.streams)
+    waiting: deque[tuple[_Place, Future[_Inferred]]] = deque()
+    with _readers(job.scene, threads) as idle, ThreadPoolExecutor(threads, "geoseg-tile") as pool:
+
+        def work(place: _Place) -> _Inferred:
+            return _infer_tile(job, runtime, job.plan.tile(*place).read, idle, turn)
+
+        try:
+            for place in places:
+                waiting.append((place, pool.submit(work, place)))
+                if len(waiting) > threads:
+                    yield _finished(waiting.popleft())
+            while waiting:
+                yield _finished(waiting.popleft())
+        finally:
+            for _, future in waiting:
+                future.cancel()
+
+
+def _finished(task: tuple[_Place, Future[_Inferred]]) -> tuple[_Place, _Inferred]:
+    place, future = task
+    return place, future.result()
+
+
+@contextmanager
+def _readers(scene: Scene, count: int) -> Iterator[SimpleQueue[SceneReader]]:
+    """As many open readers; each is used by one thread at a time."""
+    idle: SimpleQueue[SceneReader] = SimpleQueue()
+    with ExitStack() as stack:
+        for _ in range(count):
+            idle.put(stack.enter_context(scene.reader()))
+        yield idle
+
+
+def _infer_tile(
+    job: Job, runtime: Runtime, window: Window, idle: SimpleQueue[SceneReader], turn: BoundedSemaphore
+) -> _Inferred:
+    reader = idle.get()
+    try:
+        raster = _read(reader, window)
+    finally:
+        idle.put(reader)
+    if not raster.valid.any():
+        return _Inferred(np.zeros((job.classes, *raster.valid.shape), dtype=np.float32), raster.valid)
+    channels = job.bands.normalise(raster.data, raster.valid, job.indices)
+    with turn:
+        return _Inferred(runtime(channels[None])[0], raster.valid)
 
 
 def _read(reader: SceneReader, window: Window) -> Raster:
@@ -74,11 +159,3 @@ def _read(reader: SceneReader, window: Window) -> Raster:
         except InputError:
             continue
     return reader.read(window)
-
-
-def _probabilities(raster: Raster, job: Job, runtime: Runtime) -> NDArray[np.float32]:
-    if not raster.valid.any():
-        return np.zeros((job.classes, *raster.valid.shape), dtype=np.float32)
-    channels = job.bands.normalise(raster.data, raster.valid, job.indices)
-    probabilities: NDArray[np.float32] = runtime(channels[None])[0]
-    return probabilities

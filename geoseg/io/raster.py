@@ -79,16 +79,26 @@ class RasterWriter:
             OutputError: if the disk refuses.
             ValueError: if the data do not fit the window, the bands or the dtype.
         """
-        bands = data[None] if data.ndim == 2 else data
-        wanted = (len(self._spec.band_names), *window.shape)
-        if bands.shape != wanted or bands.dtype != self._spec.dtype:
-            msg = f"{self._path}: got {bands.dtype} data {bands.shape}, needed {self._spec.dtype} {wanted}"
-            raise ValueError(msg)
-        if window.intersect(self._spec.grid.window) != window:
-            msg = f"{self._path}: {window} is not inside the grid of {self._spec.grid.shape}"
-            raise ValueError(msg)
+        bands = require_fitting(self._path, self._spec, window, data)
         with _writing(self._path):
             self._dataset.write(bands, window=to_gdal(window))
+
+
+def require_fitting(path: Path, spec: RasterSpec, window: Window, data: NDArray[Any]) -> NDArray[Any]:
+    """The data as (band, row, col), where they can be written to a window of such a raster.
+
+    Raises:
+        ValueError: if the data do not fit the window, the bands or the dtype.
+    """
+    bands = data[None] if data.ndim == 2 else data
+    wanted = (len(spec.band_names), *window.shape)
+    if bands.shape != wanted or bands.dtype != spec.dtype:
+        msg = f"{path}: got {bands.dtype} data {bands.shape}, needed {spec.dtype} {wanted}"
+        raise ValueError(msg)
+    if window.intersect(spec.grid.window) != window:
+        msg = f"{path}: {window} is not inside the grid of {spec.grid.shape}"
+        raise ValueError(msg)
+    return bands
 
 
 def write_cog(working: str | Path, out: str | Path, spec: RasterSpec) -> None:
@@ -104,8 +114,9 @@ def write_cog(working: str | Path, out: str | Path, spec: RasterSpec) -> None:
     out = Path(out)
     with open_raster(working) as dataset:
         source = Path(dataset.name).absolute()
-    with folder_beside(out) as folder, _writing(out):
-        layer, copy = folder / "layer.vrt", folder / out.name
+    layer = source.with_name(f"{source.stem}-layer.vrt")  # there: a VRT names raw files beside it only
+    with folder_beside(out) as folder, _writing(out), _removing(layer):
+        copy = folder / out.name
         rasterio.shutil.copy(source, layer, driver="VRT")
         with rasterio.open(layer, "r+") as dataset:
             _describe(dataset, spec)
@@ -265,6 +276,14 @@ def _cog_options(spec: RasterSpec) -> dict[str, Any]:
         "bigtiff": "IF_SAFER",
         "num_threads": "ALL_CPUS",
     }
+
+
+@contextmanager
+def _removing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _verify(copy: Path, source: Path, out: Path) -> None:

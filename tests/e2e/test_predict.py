@@ -242,7 +242,7 @@ def test_an_ended_run_says_so_and_leaves_nothing(tiny_bundle, tmp_path, number):
     command = [sys.executable, "-m", "geoseg", "predict", scene, "--model", tiny_bundle, "--mask", tmp_path / "m.tif"]
     run = subprocess.Popen([*map(str, command), "--tile", "96"], stderr=subprocess.PIPE, cwd=tmp_path, text=True)
     deadline = time.monotonic() + 120
-    while not list(tmp_path.glob(".geoseg.tmp-*/*codes.tif")) and time.monotonic() < deadline:
+    while not list(tmp_path.glob(".geoseg.tmp-*/*codes.vrt")) and time.monotonic() < deadline:
         time.sleep(0.1)
     run.send_signal(number)
     _, said = run.communicate(timeout=60)
@@ -278,7 +278,7 @@ def test_working_files_that_a_full_disk_spoilt_are_no_damaged_scene(geoseg, scen
 
     def spoil(self, *error):
         original(self, *error)
-        codes = next(tmp_path.glob(".geoseg.tmp-*/model-codes.tif"))
+        codes = next(tmp_path.glob(".geoseg.tmp-*/model-codes.vrt"))
         codes.write_bytes(codes.read_bytes()[:200])
 
     monkeypatch.setattr(MapWriter, "__exit__", spoil)

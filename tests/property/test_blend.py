@@ -18,7 +18,7 @@ def blend_all(values, plan, model=lambda tile: tile):
     times = np.zeros((height, width), dtype=int)
     for i in range(len(plan.rows)):
         for j in range(len(plan.cols)):
-            window, final = blender.add(i, j, model(padded[:, *plan.tile(i, j).read.slices]))
+            window, final = blender.add(i, j, model(padded[:, *plan.tile(i, j).read.slices]).copy())
             result[:, *window.slices] = final
             times[window.slices] += 1
     assert (times == 1).all(), "the pieces must partition the grid"

@@ -19,6 +19,7 @@ class Pointwise:
     """A model without context: two classes, from the first channel of each pixel alone."""
 
     name = "pointwise"
+    streams = 2
 
     def __init__(self):
         self.calls = 0

@@ -17,6 +17,8 @@ class TorchRuntime:
         InputError: if `device` is "cuda" and there is none.
     """
 
+    streams = 1  # torch divides the work of one call among all cores
+
     def __init__(self, model: nn.Module, *, device: str = "auto", threads: int | None = None) -> None:
         if device == "cuda" and not torch.cuda.is_available():
             raise InputError("no CUDA device is usable here; use the device auto or cpu")

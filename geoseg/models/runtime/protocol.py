@@ -16,6 +16,11 @@ class Runtime(Protocol):
         """Which runtime on which device, for people and for provenance: "openvino on CPU"."""
         ...
 
+    @property
+    def streams(self) -> int:
+        """How many threads may call it at the same time, and gain by it."""
+        ...
+
     def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Class probabilities, float32 of shape (N, classes, H, W), that sum to 1 over the classes.
 
