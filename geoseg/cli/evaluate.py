@@ -14,10 +14,13 @@ from geoseg.cli.console import show_progress
 from geoseg.cli.options import (
     AsJson,
     Bands,
+    Device,
     Model,
     Nodata,
     Offset,
     Overwrite,
+    Precision,
+    Runtime,
     Scale,
     Sensor,
     Standardise,
@@ -112,8 +115,9 @@ def evaluate(
     scale: Scale = None,
     offset: Offset = None,
     standardise: Standardise = None,
-    runtime: Annotated[Literal["auto", "openvino", "torch"], typer.Option("--runtime")] = "auto",
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device")] = "auto",
+    runtime: Runtime = "auto",
+    device: Device = "auto",
+    precision: Precision = "auto",
     out: Out = None,
     report: Report = None,
     areas: Areas = None,
@@ -162,7 +166,7 @@ def evaluate(
         maps=keep,
         overwrite=overwrite,
         command=shlex.join(["geoseg", *sys.argv[1:]]),
-        predict=PredictOptions(runtime=runtime, device=device, standardise=standardise),
+        predict=PredictOptions(runtime=runtime, device=device, precision=precision, standardise=standardise),
     )
     bundle = None if maps else load_model_file(model)
     estimates = None if areas is None else load_areas(areas)

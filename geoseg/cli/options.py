@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -36,6 +36,15 @@ Standardise = Annotated[
         "--standardise/--no-standardise",
         help="Scale by whole-scene means to the training data [default: only where the scene is not calibrated].",
     ),
+]
+Runtime = Annotated[
+    Literal["auto", "openvino", "torch"],
+    typer.Option("--runtime", help="What runs the network; auto: OpenVINO, which is ready soonest, where it can."),
+]
+Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device")]
+Precision = Annotated[
+    Literal["auto", "fp32", "bf16", "fp16"],
+    typer.Option("--precision", help="auto: the fastest here that agrees with fp32 on samples of the scene."),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

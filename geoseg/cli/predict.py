@@ -14,10 +14,13 @@ from geoseg.cli.console import print_areas, print_findings, show_progress
 from geoseg.cli.options import (
     AsJson,
     Bands,
+    Device,
     Model,
     Nodata,
     Offset,
     Overwrite,
+    Precision,
+    Runtime,
     Scale,
     Scenes,
     Sensor,
@@ -54,8 +57,9 @@ def predict(
     simplify: Annotated[
         float | None, typer.Option("--simplify", metavar="METRES", min=0, help="Simplify borders, shared ones once.")
     ] = None,
-    runtime: Annotated[Literal["auto", "openvino", "torch"], typer.Option("--runtime")] = "auto",
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device")] = "auto",
+    runtime: Runtime = "auto",
+    device: Device = "auto",
+    precision: Precision = "auto",
     tile: Annotated[int, typer.Option("--tile", min=32, help="Largest side of a tile in pixels.")] = 512,
     overlap: Annotated[int, typer.Option("--overlap", min=0, help="Overlap of neighbouring tiles in pixels.")] = 64,
     threads: Annotated[int | None, typer.Option("--threads", min=1)] = None,
@@ -80,6 +84,7 @@ def predict(
         runtime=runtime,
         device=device,
         threads=threads,
+        precision=precision,
         simplify_m=simplify,
         standardise=standardise,
         overwrite=overwrite,
@@ -102,6 +107,7 @@ def _print_summary(summary: Summary) -> None:
     typer.echo(
         f"{height} x {width} px at {summary.gsd_m[0]:.4g} m; {summary.runtime}; nodata {figures.nodata_share:.1%}"
     )
+    typer.echo(f"{summary.precision}: {summary.precision_reason}")
     print_areas(figures.area_m2)
     if figures.confidence is None:
         typer.echo("geoseg: warning: the scene holds no valid pixel; the results are empty", err=True)

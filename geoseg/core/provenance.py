@@ -14,13 +14,17 @@ _LIBRARIES = ("geoseg", "numpy", "rasterio", "torch", "openvino")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """Versions, input hashes (sha256 by name), command line, seed and date (ISO 8601, UTC)."""
+    """Versions, input hashes (sha256 by name), command line, seed and date (ISO 8601, UTC).
+
+    `runtime` is what ran a network, on which device and in which precision; None where none was run.
+    """
 
     versions: Mapping[str, str]
     inputs: Mapping[str, str] = field(default_factory=dict)
     command: str = ""
     seed: int | None = None
     date: str = ""
+    runtime: str | None = None
 
     @classmethod
     def now(cls, *, inputs: Mapping[str, str], command: str = "", seed: int | None = None) -> Provenance:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,13 +17,14 @@ from geoseg.inference.contract import CheckOptions, Fit, check_scene
 from geoseg.inference.engine import Job, Progress, infer
 from geoseg.inference.maps import MapFiles, MapWriter, map_strips, regrid, write_mask, write_probabilities
 from geoseg.inference.outputs import Outputs, check_outputs, publish
+from geoseg.inference.precision import Choice, open_for_scene
 from geoseg.inference.summary import Summary, measure
 from geoseg.io.fingerprint import fingerprints
 from geoseg.io.output import folder_beside
 from geoseg.io.scene import Scene
 from geoseg.io.style import raster_qml
 from geoseg.models.bundle import Bundle
-from geoseg.models.runtime import open_runtime
+from geoseg.models.runtime import RuntimeOptions
 from geoseg.vectorize.pipeline import PolygonOptions, PolygonSummary, polygonize
 from geoseg.vectorize.trace import LabelStrip
 
@@ -34,6 +35,7 @@ class PredictOptions:
 
     `grid` "model" leaves the result on the working grid, "scene" brings it back to the scene's own (probabilities are
     resampled before the argmax). `tile` and `overlap` in px; `simplify_m` is the tolerance for polygon borders in m.
+    `precision` is one of `geoseg.models.runtime.PRECISIONS`, or "auto": see `geoseg.inference.precision`.
     """
 
     grid: Literal["model", "scene"] = "model"
@@ -42,6 +44,7 @@ class PredictOptions:
     runtime: str = "auto"
     device: str = "auto"
     threads: int | None = None
+    precision: str = "auto"
     simplify_m: float | None = None
     standardise: bool | None = None
     overwrite: bool = False
@@ -67,12 +70,13 @@ def predict(
     check_outputs(outputs, overwrite=options.overwrite, inputs=(*scene.paths, bundle.path))
     inputs = fingerprints(scene.paths) | {bundle.path.name: bundle.sha256}
     provenance = Provenance.now(inputs=inputs, command=options.command)
-    polygon_options = PolygonOptions(simplify_m=options.simplify_m, provenance=provenance)
     fit = check_scene(scene, spec, CheckOptions(standardise=options.standardise)).require()
     with folder_beside(outputs.paths[0]) as work, _blaming_the_disk(work):
         drawn = draw(fit, bundle, work, options, progress, with_probabilities=outputs.probabilities is not None)
         maps = drawn.maps
         figures = measure(maps, spec.legend)
+        provenance = replace(provenance, runtime=drawn.runtime)
+        polygon_options = PolygonOptions(simplify_m=options.simplify_m, provenance=provenance)
         staged = outputs.inside(work)
         written = _write_outputs(maps, spec.legend, staged, polygon_options)
         publish(staged, outputs)
@@ -81,6 +85,8 @@ def predict(
         shape=maps.grid.shape,
         gsd_m=maps.grid.gsd_m,
         runtime=drawn.runtime,
+        precision=drawn.choice.precision,
+        precision_reason=drawn.choice.reason,
         redundancy=drawn.redundancy,
         findings=fit.findings,
         outputs=tuple(str(path) for path in outputs.paths),
@@ -91,10 +97,11 @@ def predict(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrawnMap:
-    """Working rasters of a map, the name of the runtime that inferred it, and pixels computed over pixels wanted."""
+    """Working rasters of a map, the runtime that inferred it and its precision, pixels computed over pixels wanted."""
 
     maps: MapFiles
     runtime: str
+    choice: Choice
     redundancy: float
 
 
@@ -109,7 +116,8 @@ def draw(
     """
     spec = bundle.spec
     plan = plan_tiles(*fit.scene.grid.shape, size=options.tile, overlap=options.overlap, stride=spec.stride)
-    runtime = open_runtime(bundle, runtime=options.runtime, device=options.device, threads=options.threads)
+    asked = RuntimeOptions(runtime=options.runtime, device=options.device, threads=options.threads)
+    runtime, choice = open_for_scene(fit, bundle, asked, options.precision)
     to_scene = options.grid == "scene" and fit.source.grid != fit.scene.grid
     kept = to_scene or with_probabilities
     maps = MapFiles.in_folder(work, fit.scene.grid, name="model", with_probabilities=kept)
@@ -119,7 +127,7 @@ def draw(
             writer.write(piece)
     if to_scene:
         maps = regrid(maps, fit.source, spec.legend, work, progress)
-    return DrawnMap(maps=maps, runtime=runtime.name, redundancy=plan.redundancy)
+    return DrawnMap(maps=maps, runtime=runtime.name, choice=choice, redundancy=plan.redundancy)
 
 
 @contextmanager

@@ -27,13 +27,15 @@ class Summary:
     """What was made and how.
 
     `polygons` is None when none were written, `notes` are what the writer has to say, `redundancy` is pixels computed
-    over pixels wanted.
+    over pixels wanted, `precision_reason` says why the network computed in `precision`.
     """
 
     figures: MapFigures
     shape: tuple[int, int]
     gsd_m: tuple[float, float]
     runtime: str
+    precision: str
+    precision_reason: str
     redundancy: float
     findings: tuple[Finding, ...]
     outputs: tuple[str, ...]

@@ -22,7 +22,10 @@ from rasterio.features import rasterize
 
 from geoseg.core.tiling import plan_tiles
 from geoseg.inference.maps import MapWriter
+from geoseg.models.runtime.processor import has_bf16
 from geoseg.models.zoo import default_bundle_path
+
+needs_bf16 = pytest.mark.skipif(not has_bf16(), reason="this CPU has no instructions for bfloat16")
 
 
 def read(path):
@@ -313,7 +316,61 @@ def test_json_summary(geoseg, scene, tiny_bundle, tmp_path):
     assert {f["subject"] for f in summary["findings"]} >= {"bands", "GSD", "scaling", "values"}
 
 
+def test_the_result_says_what_it_was_computed_in_and_why(geoseg, scene, tiny_bundle, outputs):
+    end = geoseg("predict", scene, "--model", tiny_bundle, *arguments(outputs), "--json")
+    assert end.code == 0, end.err
+    summary = json.loads(end.out)
+    assert summary["runtime"] == "openvino on CPU, fp32"
+    assert (summary["precision"], summary["precision_reason"]) == ("fp32", "the scene is small")
+    for path in (outputs["mask"], outputs["probabilities"]):
+        with rasterio.open(path) as file:
+            assert json.loads(file.tags()["GEOSEG_PROVENANCE"])["runtime"] == "openvino on CPU, fp32"
+    with sqlite3.connect(outputs["out"]) as database:
+        assert any("openvino on CPU, fp32" in str(row) for row in database.execute("SELECT * FROM gpkg_metadata"))
+    end = geoseg("predict", scene, "--model", tiny_bundle, "--mask", outputs["mask"], "--overwrite")
+    assert "fp32: the scene is small" in end.out.splitlines()
+
+
+def test_a_precision_that_is_not_there_ends_before_anything_is_written(geoseg, scene, tiny_bundle, tmp_path):
+    mask = tmp_path / "m.tif"
+    end = geoseg("predict", scene, "--model", tiny_bundle, "--mask", mask, "--precision", "fp16", "--device", "cpu")
+    assert end.code == 3
+    assert "not in fp16: it takes the runtime torch on a CUDA device" in end.err
+    assert not list(tmp_path.iterdir())
+    end = geoseg("predict", scene, "--model", tiny_bundle, "--mask", mask, "--precision", "int4")
+    assert end.code == 2
+
+
+@needs_bf16
+def test_bf16_is_used_when_it_is_asked_for(geoseg, scene, tiny_bundle, tmp_path):
+    for precision in ("fp32", "bf16"):
+        out = tmp_path / f"{precision}.tif"
+        end = geoseg("predict", scene, "--model", tiny_bundle, "--probabilities", out, "--precision", precision)
+        assert end.code == 0, end.err
+        assert f"openvino on CPU, {precision}" in end.out
+        assert f"{precision}: asked for" in end.out
+    plain, fewer = (read(tmp_path / f"{precision}.tif")[0].astype(int) for precision in ("fp32", "bf16"))
+    assert 0 < np.abs(plain - fewer).max() < 40
+
+
 # real scenes, with the bundle that ships inside the package
+
+
+@needs_bf16
+def test_auto_keeps_fp32_where_bf16_would_move_a_class(geoseg, shared_data, tmp_path, monkeypatch):
+    """With the default bundle, bf16 moves some of the shrubland of this scene to other classes."""
+    monkeypatch.setattr("geoseg.models.runtime.has_amx", lambda: True)  # so that bf16 is considered
+    monkeypatch.setattr("geoseg.inference.precision.WORTH_PX", 500_000)
+    scene = shared_data / "zion_landsat8" / "zion_north.tif"
+    summaries = []
+    for name in ("a.tif", "b.tif"):
+        end = geoseg("predict", scene, "--mask", tmp_path / name, "--json")
+        assert end.code == 0, end.err
+        summaries.append(json.loads(end.out))
+    assert summaries[0]["precision_reason"] == summaries[1]["precision_reason"]
+    assert summaries[0]["precision"] == "fp32"
+    assert "in bf16 99." in summaries[0]["precision_reason"]
+    assert "loses" in summaries[0]["precision_reason"]
 
 
 def test_zion_southwest(geoseg, shared_data, tmp_path):

@@ -14,7 +14,8 @@ from geoseg.core.provenance import Provenance
 from geoseg.errors import InputError
 from geoseg.models.build import build_model
 from geoseg.models.bundle import Bundle, BundleContent, extract_graph, save_bundle
-from geoseg.models.runtime import open_runtime
+from geoseg.models.runtime import RuntimeOptions, faster_precisions, open_runtime
+from geoseg.models.runtime.processor import has_amx, has_bf16
 from geoseg.models.spec import ModelSpec
 
 SHAPES = [(1, 4, 32, 32), (3, 4, 64, 32), (2, 4, 96, 128)]
@@ -58,7 +59,9 @@ def batch(shape: tuple[int, ...]) -> np.ndarray:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_runtimes_agree(bundle, shape):
     pixels = batch(shape)
-    found = {name: open_runtime(bundle, runtime=name, device="cpu")(pixels) for name in ("openvino", "torch")}
+    found = {
+        name: open_runtime(bundle, RuntimeOptions(runtime=name, device="cpu"))(pixels) for name in ("openvino", "torch")
+    }
     for probabilities in found.values():
         assert probabilities.dtype == np.float32
         assert probabilities.shape == (shape[0], 3, *shape[2:])
@@ -70,7 +73,7 @@ def test_runtimes_agree(bundle, shape):
 
 def test_onnxruntime_gives_the_same_from_the_extracted_files(bundle, tmp_path):
     session = onnxruntime.InferenceSession(extract_graph(bundle, tmp_path), providers=["CPUExecutionProvider"])
-    runtime = open_runtime(bundle, runtime="openvino")
+    runtime = open_runtime(bundle, RuntimeOptions(runtime="openvino"))
     for shape in SHAPES:
         (wanted,) = session.run(["probabilities"], {"pixels": batch(shape)})
         assert np.abs(runtime(batch(shape)) - wanted).max() <= 1e-4
@@ -79,14 +82,14 @@ def test_onnxruntime_gives_the_same_from_the_extracted_files(bundle, tmp_path):
 @pytest.mark.parametrize("name", ["openvino", "torch"])
 def test_the_same_batch_gives_the_same_bits(bundle, name):
     pixels = batch(SHAPES[1])
-    first = open_runtime(bundle, runtime=name, device="cpu")
-    results = [first(pixels), first(pixels), open_runtime(bundle, runtime=name, device="cpu")(pixels)]
+    first = open_runtime(bundle, RuntimeOptions(runtime=name, device="cpu"))
+    results = [first(pixels), first(pixels), open_runtime(bundle, RuntimeOptions(runtime=name, device="cpu"))(pixels)]
     assert all(result.tobytes() == results[0].tobytes() for result in results)
 
 
 @pytest.mark.parametrize("name", ["openvino", "torch"])
 def test_results_stay_when_the_next_batch_runs(bundle, name):
-    runtime = open_runtime(bundle, runtime=name, device="cpu")
+    runtime = open_runtime(bundle, RuntimeOptions(runtime=name, device="cpu"))
     first = runtime(batch(SHAPES[0]))
     copy = first.copy()
     runtime(batch(SHAPES[0]) + 1)
@@ -94,49 +97,100 @@ def test_results_stay_when_the_next_batch_runs(bundle, name):
 
 
 def test_views_are_taken_as_they_look(bundle):
-    runtime = open_runtime(bundle, runtime="openvino")
+    runtime = open_runtime(bundle, RuntimeOptions(runtime="openvino"))
     pixels = batch((1, 4, 64, 64))
     view = np.asfortranarray(pixels)[:, :, ::2, ::2]
     assert np.array_equal(runtime(view), runtime(np.ascontiguousarray(view)))
 
 
 def test_auto_takes_openvino_where_there_is_a_graph(bundle, without_graph):
-    assert open_runtime(bundle).name == "openvino on CPU"
-    assert open_runtime(bundle, device="cpu", threads=1).name == "openvino on CPU"
+    assert open_runtime(bundle).name == "openvino on CPU, fp32"
+    assert open_runtime(bundle, RuntimeOptions(device="cpu", threads=1)).name == "openvino on CPU, fp32"
     assert open_runtime(without_graph).name.startswith("torch on ")
-    assert open_runtime(without_graph, device="cpu").name == "torch on CPU"
+    assert open_runtime(without_graph, RuntimeOptions(device="cpu")).name == "torch on CPU, fp32"
 
 
 def test_one_thread_gives_the_same_map(bundle):
     pixels = batch(SHAPES[0])
-    one, many = (open_runtime(bundle, runtime="openvino", threads=n)(pixels) for n in (1, None))
+    one, many = (open_runtime(bundle, RuntimeOptions(runtime="openvino", threads=n))(pixels) for n in (1, None))
     np.testing.assert_allclose(one, many, atol=1e-5)
 
 
 def test_choices_that_cannot_be_had_are_refused(bundle, without_graph):
     with pytest.raises(InputError, match="runtime 'tensorrt' is unknown, choose from auto, openvino, torch"):
-        open_runtime(bundle, runtime="tensorrt")
+        open_runtime(bundle, RuntimeOptions(runtime="tensorrt"))
     with pytest.raises(InputError, match="device 'tpu' is unknown, choose from auto, cpu, cuda"):
-        open_runtime(bundle, device="tpu")
+        open_runtime(bundle, RuntimeOptions(device="tpu"))
     with pytest.raises(InputError, match="openvino has no CUDA device"):
-        open_runtime(bundle, runtime="openvino", device="cuda")
+        open_runtime(bundle, RuntimeOptions(runtime="openvino", device="cuda"))
     with pytest.raises(InputError, match="at least one thread"):
-        open_runtime(bundle, threads=0)
+        open_runtime(bundle, RuntimeOptions(threads=0))
     with pytest.raises(InputError, match=r"has no graph.onnx; use the runtime torch"):
-        open_runtime(without_graph, runtime="openvino")
+        open_runtime(without_graph, RuntimeOptions(runtime="openvino"))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
 def test_cuda_is_refused_where_there_is_none(bundle):
     with pytest.raises(InputError, match="no CUDA device is usable here"):
-        open_runtime(bundle, device="cuda")
+        open_runtime(bundle, RuntimeOptions(device="cuda"))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is here")
 def test_cuda_agrees_with_the_cpu(bundle):
     for shape in SHAPES:
-        found = [open_runtime(bundle, runtime="torch", device=device)(batch(shape)) for device in ("cuda", "cpu")]
+        found = [
+            open_runtime(bundle, RuntimeOptions(runtime="torch", device=device))(batch(shape))
+            for device in ("cuda", "cpu")
+        ]
         assert np.abs(found[0] - found[1]).max() <= 1e-4
+
+
+needs_bf16 = pytest.mark.skipif(not has_bf16(), reason="this CPU has no instructions for bfloat16")
+
+
+@needs_bf16
+@pytest.mark.parametrize("name", ["openvino", "torch"])
+def test_bf16_is_near_fp32_and_its_softmax_is_float32(bundle, name):
+    pixels = batch(SHAPES[2])
+    opened = {
+        p: open_runtime(bundle, RuntimeOptions(runtime=name, device="cpu", precision=p)) for p in ("fp32", "bf16")
+    }
+    assert {p: runtime.name for p, runtime in opened.items()} == {p: f"{name} on CPU, {p}" for p in opened}
+    wanted, found = (opened[p](pixels) for p in ("fp32", "bf16"))
+    assert found.dtype == np.float32
+    assert 1e-5 < np.abs(found - wanted).mean() < 0.02
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
+    assert opened["bf16"](pixels).tobytes() == found.tobytes()
+
+
+def test_a_precision_that_is_not_there_is_refused(bundle, monkeypatch):
+    with pytest.raises(InputError, match="precision 'fp8' is unknown, choose from fp32, bf16, fp16"):
+        RuntimeOptions(precision="fp8")
+    monkeypatch.setattr("geoseg.models.runtime.has_bf16", lambda: False)
+    for name in ("openvino", "torch"):
+        for precision in ("bf16", "fp16"):
+            options = RuntimeOptions(runtime=name, device="cpu", precision=precision)
+            with pytest.raises(InputError, match=f"{name} computes in fp32 here, not in {precision}: it takes"):
+                open_runtime(bundle, options)
+
+
+@pytest.mark.parametrize(
+    ("amx", "bf16", "faster"), [(True, True, ("bf16",)), (False, True, ()), (False, False, ()), (True, False, ())]
+)
+def test_bf16_counts_as_faster_with_amx_alone(bundle, monkeypatch, amx, bf16, faster):
+    monkeypatch.setattr("geoseg.models.runtime.has_amx", lambda: amx)
+    monkeypatch.setattr("geoseg.models.runtime.has_bf16", lambda: bf16)
+    for name in ("auto", "openvino", "torch"):
+        assert faster_precisions(bundle, RuntimeOptions(runtime=name, device="cpu")) == faster
+
+
+@pytest.mark.parametrize(("flags", "there"), [("fpu avx512_bf16 amx_bf16 amx_tile", True), ("fpu avx512_bf16", False)])
+def test_amx_is_read_from_the_flags_of_the_processor(tmp_path, monkeypatch, flags, there):
+    path = tmp_path / "cpuinfo"
+    monkeypatch.setattr("geoseg.models.runtime.processor._CPUINFO", path)
+    assert not has_amx()
+    path.write_text(f"processor\t: 0\nflags\t\t: {flags}\nbugs\t\t: amx_bf16\n")
+    assert has_amx() == there
 
 
 def test_openvino_needs_no_torch(bundle):

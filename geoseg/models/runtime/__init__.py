@@ -2,53 +2,129 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from geoseg.errors import InputError
 from geoseg.models.bundle import Bundle, extract_graph, load_model
+from geoseg.models.runtime.processor import has_amx, has_bf16
 from geoseg.models.runtime.protocol import Runtime
 
-__all__ = ["DEVICES", "RUNTIMES", "Runtime", "open_runtime"]
+__all__ = ["DEVICES", "PRECISIONS", "RUNTIMES", "Runtime", "RuntimeOptions", "faster_precisions", "open_runtime"]
 
 DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = {
+    "fp32": "32-bit floats run everywhere",
+    "bf16": "it takes a CPU with instructions for bfloat16 (AMX or AVX512_BF16) or a CUDA device that has them",
+    "fp16": "it takes the runtime torch on a CUDA device",
+}
+"""What a network can compute in, and what that takes."""
 
 
-def open_runtime(bundle: Bundle, *, runtime: str = "auto", device: str = "auto", threads: int | None = None) -> Runtime:
-    """Make a bundle's network ready to run.
+def _require_known(what: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise InputError(f"{what} {value!r} is unknown, choose from {', '.join(known)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeOptions:
+    """What runs a network, and how.
 
     "auto" takes OpenVINO, which needs no torch, where the bundle has a graph and no CUDA device is asked for, and
-    torch otherwise. `threads` None leaves the number of CPU threads to the runtime.
+    torch otherwise. `threads` None leaves the number of CPU threads to the runtime. `precision` is what the network
+    computes in; probabilities are float32 whatever it is.
 
     Raises:
-        InputError: for an unknown runtime or device, or a device that the runtime cannot use or that is not there.
+        InputError: for an unknown device or precision, or no thread.
+    """
+
+    runtime: str = "auto"
+    device: str = "auto"
+    threads: int | None = None
+    precision: str = "fp32"
+
+    def __post_init__(self) -> None:
+        _require_known("device", self.device, DEVICES)
+        _require_known("precision", self.precision, tuple(PRECISIONS))
+        if self.threads is not None and self.threads < 1:
+            raise InputError(f"at least one thread is needed, got {self.threads}")
+
+
+def open_runtime(bundle: Bundle, options: RuntimeOptions = RuntimeOptions()) -> Runtime:
+    """Make a bundle's network ready to run.
+
+    Raises:
+        InputError: for an unknown runtime, or a device or a precision that it cannot use or that is not there.
         BundleError: if the bundle's weights or graph are damaged.
     """
-    if runtime != "auto" and runtime not in RUNTIMES:
-        raise InputError(f"runtime {runtime!r} is unknown, choose from auto, {', '.join(RUNTIMES)}")
-    if device not in DEVICES:
-        raise InputError(f"device {device!r} is unknown, choose from {', '.join(DEVICES)}")
-    if threads is not None and threads < 1:
-        raise InputError(f"at least one thread is needed, got {threads}")
-    if runtime == "auto":
-        runtime = "openvino" if bundle.has_graph and device != "cuda" else "torch"
-    return RUNTIMES[runtime](bundle, device, threads)
+    name = _chosen(bundle, options)
+    if options.precision != "fp32":  # which all have; the others have to be looked up
+        _require_precision(name, options)
+    return RUNTIMES[name].open(bundle, options)
 
 
-def _open_openvino(bundle: Bundle, device: str, threads: int | None) -> Runtime:
-    if device == "cuda":
+def faster_precisions(bundle: Bundle, options: RuntimeOptions) -> tuple[str, ...]:
+    """The precisions that are faster than fp32 with these options on this machine, the fastest first.
+
+    It is known beforehand and not measured, so that the same machine always gives the same answer.
+    """
+    there = RUNTIMES[_chosen(bundle, options)].precisions(options.device)
+    return tuple(precision for precision, faster in there.items() if faster)
+
+
+def _chosen(bundle: Bundle, options: RuntimeOptions) -> str:
+    _require_known("runtime", options.runtime, ("auto", *RUNTIMES))
+    if options.runtime != "auto":
+        return options.runtime
+    return "openvino" if bundle.has_graph and options.device != "cuda" else "torch"
+
+
+def _require_precision(name: str, options: RuntimeOptions) -> None:
+    there = RUNTIMES[name].precisions(options.device)
+    if options.precision not in there:
+        found = f"{name} computes in {', '.join(there)} here, not in {options.precision}"
+        raise InputError(f"{found}: {PRECISIONS[options.precision]}; choose another precision, or auto")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kind:
+    """A runtime: how it is opened, and on a device the precisions that it has, each with whether it is faster."""
+
+    open: Callable[[Bundle, RuntimeOptions], Runtime]
+    precisions: Callable[[str], Mapping[str, bool]]
+
+
+def _open_openvino(bundle: Bundle, options: RuntimeOptions) -> Runtime:
+    if options.device == "cuda":
         raise InputError("the runtime openvino has no CUDA device; use the runtime torch, or the device cpu")
     from geoseg.models.runtime.openvino import OpenVinoRuntime  # noqa: PLC0415 (each runtime loads its library alone)
 
     with TemporaryDirectory(prefix="geoseg-") as folder:
-        return OpenVinoRuntime(extract_graph(bundle, Path(folder)), threads=threads)
+        graph = extract_graph(bundle, Path(folder))
+        return OpenVinoRuntime(graph, threads=options.threads, precision=options.precision)
 
 
-def _open_torch(bundle: Bundle, device: str, threads: int | None) -> Runtime:
+def _open_torch(bundle: Bundle, options: RuntimeOptions) -> Runtime:
     from geoseg.models.runtime.eager import TorchRuntime  # noqa: PLC0415 (each runtime loads its library alone)
 
-    return TorchRuntime(load_model(bundle), device=device, threads=threads)
+    model = load_model(bundle)
+    return TorchRuntime(model, device=options.device, threads=options.threads, precision=options.precision)
 
 
-RUNTIMES: dict[str, Callable[[Bundle, str, int | None], Runtime]] = {"openvino": _open_openvino, "torch": _open_torch}
+def _on_cpu(_device: str) -> Mapping[str, bool]:
+    """Without AMX bf16 is slower than fp32, measured in CPU time on a Xeon that has AVX512_BF16 alone."""
+    return {"bf16": has_amx(), "fp32": False} if has_bf16() else {"fp32": False}
+
+
+def _in_torch(device: str) -> Mapping[str, bool]:
+    from geoseg.models.runtime.eager import cuda_precisions, pick_device  # noqa: PLC0415
+
+    return cuda_precisions() if pick_device(device).type == "cuda" else _on_cpu(device)
+
+
+RUNTIMES = {
+    "openvino": _Kind(open=_open_openvino, precisions=_on_cpu),
+    "torch": _Kind(open=_open_torch, precisions=_in_torch),
+}

@@ -13,7 +13,7 @@ class Runtime(Protocol):
 
     @property
     def name(self) -> str:
-        """Which runtime on which device, for people and for provenance: "openvino on CPU"."""
+        """Which runtime on which device in which precision, for people and for provenance: "openvino on CPU, fp32"."""
         ...
 
     @property
