@@ -38,10 +38,10 @@ Standardise = Annotated[
     ),
 ]
 Runtime = Annotated[
-    Literal["auto", "openvino", "torch"],
+    Literal["auto", "openvino", "onnxruntime", "torch"],
     typer.Option("--runtime", help="What runs the network; auto: OpenVINO, which is ready soonest, where it can."),
 ]
-Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device")]
+Device = Annotated[Literal["auto", "cpu", "cuda", "tensorrt"], typer.Option("--device")]
 Precision = Annotated[
     Literal["auto", "fp32", "bf16", "fp16"],
     typer.Option("--precision", help="auto: the fastest here that agrees with fp32 on samples of the scene."),

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-_LIBRARIES = ("geoseg", "numpy", "rasterio", "torch", "openvino")
+_LIBRARIES = ("geoseg", "numpy", "rasterio", "torch", "openvino", "onnxruntime")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,7 @@ print(*sys.modules, file=sys.stderr)
 
 
 def test_help_imports_nothing_heavy():
-    heavy = {"torch", "rasterio", "numpy", "geopandas", "openvino", "xarray"}
+    heavy = {"torch", "rasterio", "numpy", "geopandas", "openvino", "onnxruntime", "xarray"}
     assert not heavy & imported_by("--help")
     assert not heavy & imported_by("predict", "--help")
 
@@ -52,13 +52,14 @@ def test_public_names_exist():
         geoseg.nonsense  # noqa: B018
 
 
-def test_predict_with_openvino_never_imports_torch(tiny_bundle, tmp_path):
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_predict_loads_its_runtime_alone(tiny_bundle, tmp_path, runtime):
     scene = write_scene(tmp_path / "scene.tif")
     modules = imported_by(
-        "predict", str(scene), "--model", str(tiny_bundle), "--out", str(tmp_path / "m.gpkg"), "--runtime", "openvino"
+        "predict", str(scene), "--model", str(tiny_bundle), "--out", str(tmp_path / "m.gpkg"), "--runtime", runtime
     )
     assert (tmp_path / "m.gpkg").exists()
-    assert "torch" not in modules
+    assert modules & {"torch", "openvino", "onnxruntime"} == {runtime}
 
 
 def test_version(geoseg):

@@ -139,12 +139,12 @@ def test_a_second_run_gives_the_same_pixels_whatever_the_runtime_threads(geoseg,
     np.testing.assert_array_equal(read(masks[0])[0], read(masks[1])[0])
 
 
-def test_torch_and_openvino_give_the_same_map(geoseg, scene, tiny_bundle, tmp_path):
-    for runtime in ("torch", "openvino"):
+def test_all_runtimes_give_the_same_map(geoseg, scene, tiny_bundle, tmp_path):
+    for runtime in ("torch", "openvino", "onnxruntime"):
         out = tmp_path / f"{runtime}.tif"
         assert geoseg("predict", scene, "--model", tiny_bundle, "--mask", out, "--runtime", runtime).code == 0
-    one, two = (read(tmp_path / f"{runtime}.tif")[0] for runtime in ("torch", "openvino"))
-    assert (one == two).mean() > 0.999
+    first, *others = (read(tmp_path / f"{runtime}.tif")[0] for runtime in ("torch", "openvino", "onnxruntime"))
+    assert all((first == other).mean() > 0.999 for other in others)
 
 
 def test_results_come_back_to_the_scenes_own_grid(geoseg, tiny_bundle, tmp_path):

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -11,10 +12,12 @@ import torch
 from geoseg.core.bands import Band, BandSet
 from geoseg.core.legend import LandClass, Legend
 from geoseg.core.provenance import Provenance
-from geoseg.errors import InputError
+from geoseg.errors import BundleError, InputError, MissingExtraError
 from geoseg.models.build import build_model
-from geoseg.models.bundle import Bundle, BundleContent, extract_graph, save_bundle
-from geoseg.models.runtime import RuntimeOptions, faster_precisions, open_runtime
+from geoseg.models.bundle import Bundle, BundleContent, save_bundle
+from geoseg.models.runtime import RUNTIMES, RuntimeOptions, faster_precisions, open_runtime
+from geoseg.models.runtime.onnxruntime import OnnxRuntime
+from geoseg.models.runtime.openvino import OpenVinoRuntime
 from geoseg.models.runtime.processor import has_amx, has_bf16
 from geoseg.models.spec import ModelSpec
 
@@ -59,27 +62,18 @@ def batch(shape: tuple[int, ...]) -> np.ndarray:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_runtimes_agree(bundle, shape):
     pixels = batch(shape)
-    found = {
-        name: open_runtime(bundle, RuntimeOptions(runtime=name, device="cpu"))(pixels) for name in ("openvino", "torch")
-    }
+    found = {name: open_runtime(bundle, RuntimeOptions(runtime=name, device="cpu"))(pixels) for name in RUNTIMES}
     for probabilities in found.values():
         assert probabilities.dtype == np.float32
         assert probabilities.shape == (shape[0], 3, *shape[2:])
         assert probabilities.flags.c_contiguous
         np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
     assert found["torch"].max() > 0.8
-    assert np.abs(found["openvino"] - found["torch"]).max() <= 1e-4
+    for name in ("openvino", "onnxruntime"):
+        assert np.abs(found[name] - found["torch"]).max() <= 1e-4
 
 
-def test_onnxruntime_gives_the_same_from_the_extracted_files(bundle, tmp_path):
-    session = onnxruntime.InferenceSession(extract_graph(bundle, tmp_path), providers=["CPUExecutionProvider"])
-    runtime = open_runtime(bundle, RuntimeOptions(runtime="openvino"))
-    for shape in SHAPES:
-        (wanted,) = session.run(["probabilities"], {"pixels": batch(shape)})
-        assert np.abs(runtime(batch(shape)) - wanted).max() <= 1e-4
-
-
-@pytest.mark.parametrize("name", ["openvino", "torch"])
+@pytest.mark.parametrize("name", RUNTIMES)
 def test_the_same_batch_gives_the_same_bits(bundle, name):
     pixels = batch(SHAPES[1])
     first = open_runtime(bundle, RuntimeOptions(runtime=name, device="cpu"))
@@ -87,7 +81,7 @@ def test_the_same_batch_gives_the_same_bits(bundle, name):
     assert all(result.tobytes() == results[0].tobytes() for result in results)
 
 
-@pytest.mark.parametrize("name", ["openvino", "torch"])
+@pytest.mark.parametrize("name", RUNTIMES)
 def test_results_stay_when_the_next_batch_runs(bundle, name):
     runtime = open_runtime(bundle, RuntimeOptions(runtime=name, device="cpu"))
     first = runtime(batch(SHAPES[0]))
@@ -96,8 +90,9 @@ def test_results_stay_when_the_next_batch_runs(bundle, name):
     assert np.array_equal(first, copy)
 
 
-def test_views_are_taken_as_they_look(bundle):
-    runtime = open_runtime(bundle, RuntimeOptions(runtime="openvino"))
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_views_are_taken_as_they_look(bundle, name):
+    runtime = open_runtime(bundle, RuntimeOptions(runtime=name, device="cpu"))
     pixels = batch((1, 4, 64, 64))
     view = np.asfortranarray(pixels)[:, :, ::2, ::2]
     assert np.array_equal(runtime(view), runtime(np.ascontiguousarray(view)))
@@ -108,6 +103,7 @@ def test_auto_takes_openvino_where_there_is_a_graph(bundle, without_graph):
     assert open_runtime(bundle, RuntimeOptions(device="cpu", threads=1)).name == "openvino on CPU, fp32"
     assert open_runtime(without_graph).name.startswith("torch on ")
     assert open_runtime(without_graph, RuntimeOptions(device="cpu")).name == "torch on CPU, fp32"
+    assert open_runtime(bundle, RuntimeOptions(runtime="onnxruntime")).name == "onnxruntime on CPU, fp32"
 
 
 def test_one_thread_gives_the_same_map(bundle):
@@ -117,16 +113,60 @@ def test_one_thread_gives_the_same_map(bundle):
 
 
 def test_choices_that_cannot_be_had_are_refused(bundle, without_graph):
-    with pytest.raises(InputError, match="runtime 'tensorrt' is unknown, choose from auto, openvino, torch"):
+    with pytest.raises(
+        InputError, match="runtime 'tensorrt' is unknown, choose from auto, openvino, onnxruntime, torch"
+    ):
         open_runtime(bundle, RuntimeOptions(runtime="tensorrt"))
     with pytest.raises(InputError, match="device 'tpu' is unknown, choose from auto, cpu, cuda"):
         open_runtime(bundle, RuntimeOptions(device="tpu"))
-    with pytest.raises(InputError, match="openvino has no CUDA device"):
+    with pytest.raises(InputError, match="openvino has no device cuda"):
         open_runtime(bundle, RuntimeOptions(runtime="openvino", device="cuda"))
+    with pytest.raises(InputError, match="torch has no device tensorrt"):
+        open_runtime(bundle, RuntimeOptions(runtime="torch", device="tensorrt"))
     with pytest.raises(InputError, match="at least one thread"):
         open_runtime(bundle, RuntimeOptions(threads=0))
-    with pytest.raises(InputError, match=r"has no graph.onnx; use the runtime torch"):
-        open_runtime(without_graph, RuntimeOptions(runtime="openvino"))
+    for name in ("openvino", "onnxruntime"):
+        with pytest.raises(InputError, match=r"has no graph.onnx; use the runtime torch"):
+            open_runtime(without_graph, RuntimeOptions(runtime=name))
+
+
+@pytest.mark.parametrize(("device", "provider"), [("cuda", "CUDA"), ("tensorrt", "Tensorrt")])
+def test_onnxruntime_uses_no_other_device_in_silence(bundle, monkeypatch, device, provider):
+    options = RuntimeOptions(runtime="auto" if device == "tensorrt" else "onnxruntime", device=device)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(InputError, match=f"this ONNX Runtime has no {provider}ExecutionProvider"):
+        open_runtime(bundle, options)
+    everything = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: everything)
+    monkeypatch.setattr(onnxruntime.InferenceSession, "get_providers", lambda _: ["CPUExecutionProvider"])
+    with pytest.warns(UserWarning, match="is not in available provider names"), pytest.raises(InputError) as caught:
+        open_runtime(bundle, options)
+    assert f"could not start {provider}ExecutionProvider" in str(caught.value)
+
+
+def test_a_runtime_that_is_not_installed_is_named_with_its_extra(bundle, monkeypatch):
+    monkeypatch.setattr("geoseg.models.runtime.find_spec", lambda _: None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'geoseg\[onnxruntime\]'"):
+        open_runtime(bundle, RuntimeOptions(runtime="onnxruntime"))
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
+def test_a_graph_that_no_runtime_can_read_is_a_damaged_bundle(name, tmp_path):
+    model = onnx.helper.make_model(
+        onnx.helper.make_graph(
+            [onnx.helper.make_node("Conv", ["pixels", "nowhere"], ["probabilities"])],
+            "g",
+            [onnx.helper.make_tensor_value_info("pixels", onnx.TensorProto.FLOAT, ["n", 4, "h", "w"])],
+            [onnx.helper.make_tensor_value_info("probabilities", onnx.TensorProto.FLOAT, ["n", 3, "h", "w"])],
+        ),
+        opset_imports=[onnx.helper.make_opsetid("", 20)],
+        ir_version=9,
+    )
+    graph = tmp_path / "graph.onnx"
+    onnx.save(model, graph)
+    kinds = {"openvino": OpenVinoRuntime, "onnxruntime": OnnxRuntime}
+    with pytest.raises(BundleError, match=r"cannot read graph.onnx"):
+        kinds[name](graph)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
@@ -193,14 +233,15 @@ def test_amx_is_read_from_the_flags_of_the_processor(tmp_path, monkeypatch, flag
     assert has_amx() == there
 
 
-def test_openvino_needs_no_torch(bundle):
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
+def test_these_need_no_torch(bundle, name):
     code = f"""
 import sys
 from pathlib import Path
 import numpy as np
 from geoseg.models.bundle import load_bundle
-from geoseg.models.runtime import open_runtime
-runtime = open_runtime(load_bundle(Path({str(bundle.path)!r})))
+from geoseg.models.runtime import RuntimeOptions, open_runtime
+runtime = open_runtime(load_bundle(Path({str(bundle.path)!r})), RuntimeOptions(runtime={name!r}))
 probabilities = runtime(np.zeros((1, 4, 64, 64), dtype=np.float32))
 sys.exit(0 if probabilities.shape == (1, 3, 64, 64) and "torch" not in sys.modules else "torch was imported")
 """

@@ -1,23 +1,24 @@
-"""What runs a network: torch or OpenVINO behind one Protocol."""
+"""What runs a network: OpenVINO, ONNX Runtime or torch behind one Protocol."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from geoseg.errors import InputError
+from geoseg.errors import InputError, MissingExtraError
 from geoseg.models.bundle import Bundle, extract_graph, load_model
 from geoseg.models.runtime.processor import has_amx, has_bf16
 from geoseg.models.runtime.protocol import Runtime
 
 __all__ = ["DEVICES", "PRECISIONS", "RUNTIMES", "Runtime", "RuntimeOptions", "faster_precisions", "open_runtime"]
 
-DEVICES = ("auto", "cpu", "cuda")
+DEVICES = ("auto", "cpu", "cuda", "tensorrt")
 PRECISIONS = {
     "fp32": "32-bit floats run everywhere",
-    "bf16": "it takes a CPU with instructions for bfloat16 (AMX or AVX512_BF16) or a CUDA device that has them",
+    "bf16": "it takes openvino or torch on a CPU with AVX512_BF16 or AMX, or torch on a CUDA device",
     "fp16": "it takes the runtime torch on a CUDA device",
 }
 """What a network can compute in, and what that takes."""
@@ -33,8 +34,8 @@ class RuntimeOptions:
     """What runs a network, and how.
 
     "auto" takes OpenVINO, which needs no torch, where the bundle has a graph and no CUDA device is asked for, and
-    torch otherwise. `threads` None leaves the number of CPU threads to the runtime. `precision` is what the network
-    computes in; probabilities are float32 whatever it is.
+    torch otherwise; for TensorRT, ONNX Runtime. `threads` None leaves the number of CPU threads to the runtime.
+    `precision` is what the network computes in; probabilities are float32 whatever it is.
 
     Raises:
         InputError: for an unknown device or precision, or no thread.
@@ -57,6 +58,7 @@ def open_runtime(bundle: Bundle, options: RuntimeOptions = RuntimeOptions()) -> 
 
     Raises:
         InputError: for an unknown runtime, or a device or a precision that it cannot use or that is not there.
+        MissingExtraError: if the runtime is not installed.
         BundleError: if the bundle's weights or graph are damaged.
     """
     name = _chosen(bundle, options)
@@ -78,6 +80,8 @@ def _chosen(bundle: Bundle, options: RuntimeOptions) -> str:
     _require_known("runtime", options.runtime, ("auto", *RUNTIMES))
     if options.runtime != "auto":
         return options.runtime
+    if options.device == "tensorrt":
+        return "onnxruntime"
     return "openvino" if bundle.has_graph and options.device != "cuda" else "torch"
 
 
@@ -97,13 +101,23 @@ class _Kind:
 
 
 def _open_openvino(bundle: Bundle, options: RuntimeOptions) -> Runtime:
-    if options.device == "cuda":
-        raise InputError("the runtime openvino has no CUDA device; use the runtime torch, or the device cpu")
+    if options.device not in ("auto", "cpu"):
+        raise InputError(f"the runtime openvino has no device {options.device}; use another runtime, or the device cpu")
     from geoseg.models.runtime.openvino import OpenVinoRuntime  # noqa: PLC0415 (each runtime loads its library alone)
 
     with TemporaryDirectory(prefix="geoseg-") as folder:
         graph = extract_graph(bundle, Path(folder))
         return OpenVinoRuntime(graph, threads=options.threads, precision=options.precision)
+
+
+def _open_onnxruntime(bundle: Bundle, options: RuntimeOptions) -> Runtime:
+    if find_spec("onnxruntime") is None:
+        msg = "the runtime onnxruntime needs the package onnxruntime: pip install 'geoseg[onnxruntime]'"
+        raise MissingExtraError(f"{msg}, or use the runtime openvino")
+    from geoseg.models.runtime.onnxruntime import OnnxRuntime  # noqa: PLC0415 (each runtime loads its library alone)
+
+    with TemporaryDirectory(prefix="geoseg-") as folder:
+        return OnnxRuntime(extract_graph(bundle, Path(folder)), device=options.device, threads=options.threads)
 
 
 def _open_torch(bundle: Bundle, options: RuntimeOptions) -> Runtime:
@@ -118,6 +132,10 @@ def _on_cpu(_device: str) -> Mapping[str, bool]:
     return {"bf16": has_amx(), "fp32": False} if has_bf16() else {"fp32": False}
 
 
+def _only_fp32(_device: str) -> Mapping[str, bool]:
+    return {"fp32": False}
+
+
 def _in_torch(device: str) -> Mapping[str, bool]:
     from geoseg.models.runtime.eager import cuda_precisions, pick_device  # noqa: PLC0415
 
@@ -126,5 +144,6 @@ def _in_torch(device: str) -> Mapping[str, bool]:
 
 RUNTIMES = {
     "openvino": _Kind(open=_open_openvino, precisions=_on_cpu),
+    "onnxruntime": _Kind(open=_open_onnxruntime, precisions=_only_fp32),
     "torch": _Kind(open=_open_torch, precisions=_in_torch),
 }

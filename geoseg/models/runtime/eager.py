@@ -55,8 +55,10 @@ def pick_device(device: str) -> torch.device:
     """The device of a name, "auto" being a CUDA device where there is one.
 
     Raises:
-        InputError: if "cuda" is asked for and there is none.
+        InputError: if "cuda" is asked for and there is none, or a device that torch does not know.
     """
+    if device == "tensorrt":
+        raise InputError("the runtime torch has no device tensorrt; use the runtime onnxruntime, or the device cuda")
     there = torch.cuda.is_available()
     if device == "cuda" and not there:
         raise InputError("no CUDA device is usable here; use the device auto or cpu")
