@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def _end_cleanly_on_signals() -> None:
-    """Ctrl-C, a scheduler's SIGTERM and a closed terminal end a run by an exception: unfinished files go away."""
+    """Ctrl-C, a scheduler's SIGTERM and a closed terminal end a run by an exception, so that it can tidy up."""
     if threading.current_thread() is not threading.main_thread():
         return
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
@@ -75,5 +75,5 @@ def _end_cleanly_on_signals() -> None:
 
 
 def _end(number: int, _frame: FrameType | None) -> NoReturn:
-    typer.echo(f"geoseg: ended by {signal.Signals(number).name}; what was unfinished is removed", err=True)
+    typer.echo(f"geoseg: ended by {signal.Signals(number).name}; no output was changed", err=True)
     sys.exit(128 + number)

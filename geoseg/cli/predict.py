@@ -63,6 +63,9 @@ def predict(
     tile: Annotated[int, typer.Option("--tile", min=32, help="Largest side of a tile in pixels.")] = 512,
     overlap: Annotated[int, typer.Option("--overlap", min=0, help="Overlap of neighbouring tiles in pixels.")] = 64,
     threads: Annotated[int | None, typer.Option("--threads", min=1)] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with what an earlier end of this prediction has left, if anything.")
+    ] = False,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -87,6 +90,7 @@ def predict(
         precision=precision,
         simplify_m=simplify,
         standardise=standardise,
+        resume=resume,
         overwrite=overwrite,
         command=shlex.join(["geoseg", *sys.argv[1:]]),
     )

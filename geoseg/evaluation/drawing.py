@@ -16,7 +16,7 @@ from geoseg.evaluation.maps import MapFile, open_map, open_working_map
 from geoseg.evaluation.options import EvaluateOptions
 from geoseg.inference.engine import Progress
 from geoseg.inference.maps import MapFiles, write_mask
-from geoseg.inference.predict import draw
+from geoseg.inference.predict import Workplace, draw
 from geoseg.io.fingerprint import fingerprints
 from geoseg.io.output import check_writable
 from geoseg.io.style import raster_qml
@@ -36,7 +36,7 @@ def mapped(
     assert bundle is not None  # noqa: S101
     with TemporaryDirectory(prefix="geoseg-") as folder:
         predict = replace(options.predict, grid="model")
-        maps = draw(reference.fit, bundle, Path(folder), predict, progress, with_probabilities=False).maps
+        maps = draw(reference.fit, bundle, Workplace(folder=Path(folder)), predict, progress).maps
         _keep(reference, maps, options)
         yield open_working_map(maps.codes, maps.confidence, legend)
 

@@ -51,7 +51,9 @@ class Outputs:
         return (*self.paths, *self.mask_sidecars)
 
     def inside(self, work: Path) -> Outputs:
-        """The same files under their own names in the folder `work`, each output in a folder of its own."""
+        """The same files under their own names in the folder `work`, made anew, each output in a folder of its own."""
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
         staged = {}
         for field in fields(self):
             path = getattr(self, field.name)

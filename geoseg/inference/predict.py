@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from geoseg.core.identity import flat
 from geoseg.core.legend import Legend
 from geoseg.core.provenance import Provenance
-from geoseg.core.tiling import plan_tiles
+from geoseg.core.tiling import TilePlan, plan_tiles
 from geoseg.errors import InputError, OutputError
 from geoseg.inference.contract import CheckOptions, Fit, check_scene
 from geoseg.inference.engine import Job, Progress, infer
+from geoseg.inference.journal import Journal, work_folder
 from geoseg.inference.maps import MapFiles, MapWriter, map_strips, regrid, write_mask, write_probabilities
 from geoseg.inference.outputs import Outputs, check_outputs, publish
 from geoseg.inference.precision import Choice, open_for_scene
 from geoseg.inference.summary import Summary, measure
 from geoseg.io.fingerprint import fingerprints
-from geoseg.io.output import folder_beside
 from geoseg.io.scene import Scene
 from geoseg.io.style import raster_qml
 from geoseg.models.bundle import Bundle
@@ -36,6 +37,7 @@ class PredictOptions:
     `grid` "model" leaves the result on the working grid, "scene" brings it back to the scene's own (probabilities are
     resampled before the argmax). `tile` and `overlap` in px; `simplify_m` is the tolerance for polygon borders in m.
     `precision` is one of `geoseg.models.runtime.PRECISIONS`, or "auto": see `geoseg.inference.precision`.
+    `resume` goes on with what an earlier end of the same prediction has left, where there is something.
     """
 
     grid: Literal["model", "scene"] = "model"
@@ -47,6 +49,7 @@ class PredictOptions:
     precision: str = "auto"
     simplify_m: float | None = None
     standardise: bool | None = None
+    resume: bool = False
     overwrite: bool = False
     command: str = ""
 
@@ -61,23 +64,27 @@ def predict(
 ) -> Summary:
     """Map a scene with a bundle: mask, probabilities and polygons appear together once all are finished.
 
+    Beside the first output a hidden folder holds what is finished; it stays where the work ends early.
+
     Raises:
         ContractError: the scene does not fit the bundle.
         InputError: the scene cannot be read.
-        OutputError: an output exists, has an unknown suffix or cannot be written.
+        OutputError: an output exists, has an unknown suffix or cannot be written; or an earlier run was not finished.
     """
     spec = bundle.spec
     check_outputs(outputs, overwrite=options.overwrite, inputs=(*scene.paths, bundle.path))
     inputs = fingerprints(scene.paths) | {bundle.path.name: bundle.sha256}
     provenance = Provenance.now(inputs=inputs, command=options.command)
     fit = check_scene(scene, spec, CheckOptions(standardise=options.standardise)).require()
-    with folder_beside(outputs.paths[0]) as work, _blaming_the_disk(work):
-        drawn = draw(fit, bundle, work, options, progress, with_probabilities=outputs.probabilities is not None)
+    first = outputs.paths[0]
+    with work_folder(first, resume=options.resume, overwrite=options.overwrite) as work, _blaming_the_disk(work):
+        place = Workplace(folder=work, with_probabilities=outputs.probabilities is not None, inputs=inputs)
+        drawn = draw(fit, bundle, place, options, progress)
         maps = drawn.maps
         figures = measure(maps, spec.legend)
         provenance = replace(provenance, runtime=drawn.runtime)
         polygon_options = PolygonOptions(simplify_m=options.simplify_m, provenance=provenance)
-        staged = outputs.inside(work)
+        staged = outputs.inside(work / "finished")
         written = _write_outputs(maps, spec.legend, staged, polygon_options)
         publish(staged, outputs)
     return Summary(
@@ -105,29 +112,59 @@ class DrawnMap:
     redundancy: float
 
 
-def draw(
-    fit: Fit, bundle: Bundle, work: Path, options: PredictOptions, progress: Progress, *, with_probabilities: bool
-) -> DrawnMap:
-    """Map a scene that fits a bundle to working rasters in the folder `work`; see `MapFiles`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workplace:
+    """A folder for working rasters, whether class probabilities are among them, and fingerprints of what is mapped.
+
+    What the folder holds of the same work is not done again.
+    """
+
+    folder: Path
+    with_probabilities: bool = False
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+
+def draw(fit: Fit, bundle: Bundle, place: Workplace, options: PredictOptions, progress: Progress) -> DrawnMap:
+    """Map a scene that fits a bundle to working rasters; see `MapFiles`.
 
     Raises:
         InputError: the scene cannot be read.
-        OutputError: the folder cannot be written.
+        OutputError: the folder cannot be written, or holds another work.
     """
     spec = bundle.spec
     plan = plan_tiles(*fit.scene.grid.shape, size=options.tile, overlap=options.overlap, stride=spec.stride)
     asked = RuntimeOptions(runtime=options.runtime, device=options.device, threads=options.threads)
     runtime, choice = open_for_scene(fit, bundle, asked, options.precision)
     to_scene = options.grid == "scene" and fit.source.grid != fit.scene.grid
-    kept = to_scene or with_probabilities
-    maps = MapFiles.in_folder(work, fit.scene.grid, name="model", with_probabilities=kept)
-    job = Job(scene=fit.scene, bands=fit.bands, indices=spec.indices, classes=spec.classes, plan=plan)
+    kept = to_scene or place.with_probabilities
+    maps = MapFiles.in_folder(place.folder, fit.scene.grid, name="model", with_probabilities=kept)
+    journal = Journal(place.folder)
+    journal.take_up(_identity(fit, place, plan, runtime.name, kept=kept))
+    job = Job(
+        scene=fit.scene, bands=fit.bands, indices=spec.indices, classes=spec.classes, plan=plan, done=journal.done
+    )
     with MapWriter(maps, spec.legend) as writer:
         for piece in infer(job, runtime, progress):
             writer.write(piece)
+            if piece.done > journal.done:
+                writer.sync()
+                journal.mark(piece.done)
     if to_scene:
-        maps = regrid(maps, fit.source, spec.legend, work, progress)
+        maps = regrid(maps, fit.source, spec.legend, place.folder, progress)
     return DrawnMap(maps=maps, runtime=runtime.name, choice=choice, redundancy=plan.redundancy)
+
+
+def _identity(fit: Fit, place: Workplace, plan: TilePlan, runtime: str, *, kept: bool) -> dict[str, str]:
+    """Everything that the numbers in the working rasters depend on, by name."""
+    versions = Provenance.now(inputs={}).versions
+    found = {f"version of {name}": version for name, version in versions.items() if name != "python"}
+    found |= {f"content of {name}": value for name, value in place.inputs.items()}
+    found |= {"runtime": runtime, "probabilities": "kept" if kept else "not kept"}
+    cuts = {
+        name: {"tiles": len(cut), "size": cut.size, "overlap": cut.blend, "of": cut.length}
+        for name, cut in (("rows", plan.rows), ("cols", plan.cols))
+    }
+    return found | dict(flat(cuts | {"bands": [asdict(band) for band in fit.bands]}))
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -38,14 +39,15 @@ class PlaneWriter:
         self._path = path
         self._spec = spec
         self._dtype = np.dtype(spec.dtype)
-        self._file = -1
+        self._file: FileIO | None = None
 
     def __enter__(self) -> Self:
         height, width = self._spec.grid.shape
         size = len(self._spec.band_names) * height * width * self._dtype.itemsize
         try:
-            self._file = os.open(raw_path(self._path), os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
-            os.truncate(self._file, size)
+            raw_path(self._path).touch()
+            self._file = raw_path(self._path).open("r+b", buffering=0)
+            self._file.truncate(size)
             with replacing(self._path) as temporary:
                 temporary.write_bytes(_describe(self._path, self._spec))
         except OSError as error:
@@ -67,6 +69,7 @@ class PlaneWriter:
         """
         bands = require_fitting(self._path, self._spec, window, data)
         height, width = self._spec.grid.shape
+        assert self._file is not None  # noqa: S101  (it is open within the block)
         try:
             for number, band in enumerate(np.ascontiguousarray(bands)):
                 for row, numbers in enumerate(band, start=number * height + window.row):
@@ -81,14 +84,13 @@ class PlaneWriter:
             OutputError: if the disk refuses.
         """
         try:
-            os.fsync(self._file)
+            os.fsync(self._file if self._file is not None else -1)
         except OSError as error:
             raise self._refusal(error) from error
 
     def _close(self) -> None:
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        if self._file is not None:
+            self._file.close()
 
     def _refusal(self, error: OSError) -> OutputError:
         reason = error.strerror or str(error)
@@ -100,12 +102,12 @@ def raw_path(path: Path) -> Path:
     return path.with_suffix(".raw")
 
 
-def _write_at(file: int, numbers: NDArray[Any], offset: int) -> None:
+def _write_at(file: FileIO, numbers: NDArray[Any], offset: int) -> None:
     """All of it: a system call may write less than it was given, as where a disk gets full."""
+    file.seek(offset)
     rest = numbers.data.cast("B")
     while rest:
-        written = os.pwrite(file, rest, offset)
-        rest, offset = rest[written:], offset + written
+        rest = rest[file.write(rest) :]
 
 
 def _describe(path: Path, spec: RasterSpec) -> bytes:

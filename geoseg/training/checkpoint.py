@@ -13,11 +13,11 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import nn
 
+from geoseg.core.identity import differences, listed
 from geoseg.data.sampling import Difficulty
 from geoseg.errors import InputError
 from geoseg.io.output import replacing
 from geoseg.training.history import Epoch, write_history
-from geoseg.training.identity import differences
 from geoseg.training.task import SegmentationTask
 
 _OURS = "geoseg"
@@ -59,9 +59,8 @@ class Checkpoints(Callback):
         found = differences(known["identity"], self._identity)
         if found:
             raise InputError(
-                f"{self.last}: belongs to another training ({'; '.join(found[:3])}"
-                f"{f'; and {len(found) - 3} more' if len(found) > 3 else ''}); undo that to resume, or start anew "
-                "with --overwrite"
+                f"{self.last}: belongs to another training ({listed(found)}); undo that to resume, or start anew with "
+                "--overwrite"
             )
         self.epochs = [Epoch(**epoch) for epoch in known["epochs"]]
         self._difficulty.losses[:] = known["difficulty"].numpy()

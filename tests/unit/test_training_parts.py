@@ -10,12 +10,12 @@ import torch
 from factory import BANDS
 from torch import nn
 
+from geoseg.core.identity import differences
 from geoseg.data.stack import Chip, stack
 from geoseg.errors import InputError
 from geoseg.training.average import AverageNetwork
 from geoseg.training.faults import not_finite
 from geoseg.training.history import Epoch, write_history
-from geoseg.training.identity import differences
 from geoseg.training.patience import epochs_since_best
 from geoseg.training.precision import precision_mode
 from geoseg.training.rates import parameter_groups
