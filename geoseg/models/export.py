@@ -10,7 +10,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import openvino as ov
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
@@ -20,6 +19,7 @@ from geoseg.errors import BundleError, InputError
 from geoseg.models.build import build_model
 from geoseg.models.graph import GRAPH, INPUT, OUTPUT, WEIGHTS, check_graph, link_weights, parse_graph
 from geoseg.models.layout import Place, read_layout
+from geoseg.models.openvino import ov
 from geoseg.models.spec import ModelSpec
 from geoseg.models.tensors import misfit
 

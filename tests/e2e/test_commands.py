@@ -60,6 +60,7 @@ def test_predict_loads_its_runtime_alone(tiny_bundle, tmp_path, runtime):
     )
     assert (tmp_path / "m.gpkg").exists()
     assert modules & {"torch", "openvino", "onnxruntime"} == {runtime}
+    assert "openvino_telemetry.main" not in modules, "it would report to its makers"
 
 
 def test_version(geoseg):

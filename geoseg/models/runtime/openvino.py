@@ -7,10 +7,10 @@ from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
 
 from geoseg.errors import BundleError
+from geoseg.models.openvino import ov
 
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 
