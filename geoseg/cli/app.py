@@ -15,6 +15,7 @@ from geoseg.cli.areas import areas
 from geoseg.cli.bundle import bundle
 from geoseg.cli.check import check
 from geoseg.cli.evaluate import evaluate
+from geoseg.cli.export import export
 from geoseg.cli.info import info
 from geoseg.cli.points import points
 from geoseg.cli.predict import predict
@@ -34,7 +35,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (sample, synth, info, check, predict, schema, split, sheet, train, evaluate, points, areas, bundle):
+for command in (
+    sample,
+    synth,
+    info,
+    check,
+    predict,
+    schema,
+    split,
+    sheet,
+    train,
+    evaluate,
+    points,
+    areas,
+    bundle,
+    export,
+):
     app.command()(command)
 
 

@@ -51,6 +51,7 @@ def describe_bundle(bundle: Bundle) -> dict[str, Any]:
         "GSD": f"{spec.gsd_m:g} m",
         "classes": [f"{c.code} {c.name} {c.colour}" for c in spec.legend],
         "graph": "yes, runs without torch" if bundle.has_graph else "no, needs torch",
+        "int8": "no" if bundle.int8 is None else f"yes, {bundle.int8['agreement']:.2%} of the pixels as in fp32",
         "made": bundle.provenance.date,
         "card": bundle.card,
     }

@@ -43,7 +43,7 @@ Runtime = Annotated[
 ]
 Device = Annotated[Literal["auto", "cpu", "cuda", "tensorrt"], typer.Option("--device")]
 Precision = Annotated[
-    Literal["auto", "fp32", "bf16", "fp16"],
+    Literal["auto", "fp32", "bf16", "fp16", "int8"],
     typer.Option("--precision", help="auto: the fastest here that agrees with fp32 on samples of the scene."),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")]

@@ -35,6 +35,13 @@ class Agreement:
         return float(np.trace(self.counts) / self.counts.sum())
 
     @property
+    def losses(self) -> dict[str, float]:
+        """The share of its pixels that each class loses on balance, by name, without classes that fp32 has nowhere."""
+        before, after = self.counts.sum(axis=1).tolist(), self.counts.sum(axis=0).tolist()
+        names = (land_class.name for land_class in self.legend)
+        return {name: 1 - b / a for name, a, b in zip(names, before, after, strict=True) if a}
+
+    @property
     def worst(self) -> tuple[str, float]:
         """The class that loses the largest share of its pixels on balance, beyond the few it may lose, and the share.
 

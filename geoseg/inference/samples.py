@@ -13,8 +13,8 @@ from geoseg.inference.contract import Fit
 from geoseg.models.spec import ModelSpec
 
 SIDE = 256
-_ROWS = 6  # rows and columns of places to look at
-_STEP = 13  # from place to place; without a common divisor with their number, so that each comes once
+_ROWS = 6  # rows and columns of places to look at, where there is room for them
+_STEP = 13  # from place to place; no number of places is a multiple of it, so that each comes once
 _VALID_SHARE = 0.5  # less is a piece of border
 
 
@@ -29,7 +29,7 @@ class Sample:
 def read_samples(fit: Fit, spec: ModelSpec, count: int) -> Iterator[Sample]:
     """At most `count` tiles that are mostly valid, spread over the scene; the same ones every time.
 
-    They are squares of `SIDE` pixels, or a little more, as the model's stride wants it.
+    They are squares of `SIDE` pixels, or a little more, as the model's stride wants it, and do not overlap.
 
     Raises:
         InputError: if a part of the scene cannot be read.
@@ -47,7 +47,13 @@ def read_samples(fit: Fit, spec: ModelSpec, count: int) -> Iterator[Sample]:
 
 
 def _places(grid: Grid, side: int) -> list[Window]:
-    """Evenly spread squares, in an order in which any few that follow each other lie far apart."""
-    rows, cols = (np.linspace(0, max(length - side, 0), _ROWS, dtype=int).tolist() for length in grid.shape)
+    """Evenly spread squares side by side, in an order in which any few that follow each other lie far apart."""
+    rows, cols = (_starts(length, side) for length in grid.shape)
     places = [Window(row=row, col=col, height=side, width=side) for row in rows for col in cols]
-    return list(dict.fromkeys(places[i * _STEP % len(places)] for i in range(len(places))))
+    return [places[i * _STEP % len(places)] for i in range(len(places))]
+
+
+def _starts(length: int, side: int) -> list[int]:
+    count = min(max(length // side, 1), _ROWS)
+    starts: list[int] = np.linspace(0, max(length - side, 0), count, dtype=int).tolist()
+    return starts

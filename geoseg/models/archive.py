@@ -11,7 +11,14 @@ from pathlib import Path
 from geoseg.errors import BundleError, MissingFileError, OutputError
 
 # Largest size of each entry in bytes, in the order in which they are written; no other entry may be there.
-LIMITS = {"model.json": 4 << 20, "card.md": 1 << 20, "graph.onnx": 64 << 20, "weights.safetensors": 8 << 30}
+LIMITS = {
+    "model.json": 4 << 20,
+    "card.md": 1 << 20,
+    "graph.onnx": 64 << 20,
+    "graph-int8.xml": 64 << 20,
+    "graph-int8.bin": 4 << 30,
+    "weights.safetensors": 8 << 30,
+}
 _NEEDED = ("model.json", "weights.safetensors", "card.md")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same content gives the same bytes
 

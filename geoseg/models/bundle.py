@@ -21,6 +21,7 @@ from geoseg.core.provenance import Provenance
 from geoseg.errors import BundleError, InputError, OutputError
 from geoseg.models.archive import check_free, open_archive, write_archive
 from geoseg.models.graph import GRAPH, WEIGHTS, check_graph, parse_graph
+from geoseg.models.int8 import INT8_GRAPH, INT8_WEIGHTS, check_ir
 from geoseg.models.layout import Place, read_layout
 from geoseg.models.mlm import CARD, ModelRecord
 from geoseg.models.spec import ModelSpec
@@ -30,11 +31,15 @@ if TYPE_CHECKING:
 
 SUFFIX = ".geoseg"
 _MODEL = "model.json"
+_INT8_HEADING = "## In 8 bits"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """A bundle on disk: where it is, what its model is, and the sha256 of the whole file (hexadecimal)."""
+    """A bundle on disk: where it is, what its model is, and the sha256 of the whole file (hexadecimal).
+
+    `int8` says how the 8-bit graph was made and how it agrees with the network; None where there is none.
+    """
 
     path: Path
     name: str
@@ -43,6 +48,7 @@ class Bundle:
     card: str
     statistics: Mapping[str, Any]
     has_graph: bool
+    int8: Mapping[str, Any] | None = None
     sha256: str
 
 
@@ -64,6 +70,14 @@ class BundleContent:
     graph: bool = True
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Int8Account:
+    """How an 8-bit graph was made and how it agrees with the network: JSON values, and Markdown for the card."""
+
+    facts: Mapping[str, Any]
+    text: str
+
+
 def save_bundle(path: Path, model: nn.Module, content: BundleContent, *, overwrite: bool = False) -> Bundle:
     """Save a network of `build_model(content.spec)`, which itself is not changed, and open the new bundle.
 
@@ -74,8 +88,7 @@ def save_bundle(path: Path, model: nn.Module, content: BundleContent, *, overwri
         InputError: if the model does not fit the spec, or the name or statistics cannot be stored.
         BundleError: if the exported graph does not give the model's own probabilities.
     """
-    if path.suffix != SUFFIX:
-        raise OutputError(f"a bundle's name ends with {SUFFIX}, got {path.name}")
+    _check_name(path)
     check_free(path, overwrite=overwrite)
     from geoseg.models.export import count_parameters, export_graph, torch_version, weights_of  # noqa: PLC0415
 
@@ -108,9 +121,10 @@ def load_bundle(path: str | Path) -> Bundle:
     with open_archive(path) as archive:
         record = ModelRecord.from_item(_from_json(archive.read(_MODEL)))
         card = _text(archive.read(CARD))
-        has_graph = GRAPH in archive.namelist()
-        if has_graph != record.has_graph:
-            raise BundleError(f"{path.name}: model.json and the entries disagree about {GRAPH}; bundle it again")
+        told = {GRAPH: record.has_graph, INT8_GRAPH: record.int8 is not None, INT8_WEIGHTS: record.int8 is not None}
+        for name, there in told.items():
+            if there != (name in archive.namelist()):
+                raise BundleError(f"{path.name}: model.json and the entries disagree about {name}; bundle it again")
         _check_head(_layout(archive), record.spec)
     return Bundle(
         path=path,
@@ -119,7 +133,8 @@ def load_bundle(path: str | Path) -> Bundle:
         provenance=record.provenance,
         card=card,
         statistics=record.statistics,
-        has_graph=has_graph,
+        has_graph=record.has_graph,
+        int8=record.int8,
         sha256=_sha256(path),
     )
 
@@ -178,6 +193,51 @@ def extract_graph(bundle: Bundle, folder: Path) -> Path:
             shutil.copyfileobj(source, target, 1 << 20)
     (folder / GRAPH).write_bytes(content)
     return folder / GRAPH
+
+
+def extract_int8(bundle: Bundle, folder: Path) -> Path:
+    """Write the bundle's 8-bit graph and its weights into `folder`, and return the graph's path; see `check_ir`.
+
+    Raises:
+        InputError: if the bundle has no 8-bit graph.
+        BundleError: if the graph is damaged or reaches for what it may not.
+    """
+    if bundle.int8 is None:
+        raise InputError(f"{bundle.path.name} has no {INT8_GRAPH}; make one: geoseg export --precision int8")
+    with open_archive(bundle.path) as archive:
+        content = archive.read(INT8_GRAPH)
+        check_ir(content, archive.getinfo(INT8_WEIGHTS).file_size)
+        with archive.open(INT8_WEIGHTS) as source, (folder / INT8_WEIGHTS).open("wb") as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+    (folder / INT8_GRAPH).write_bytes(content)
+    return folder / INT8_GRAPH
+
+
+def add_int8(bundle: Bundle, graph: Path, about: Int8Account, out: Path, *, overwrite: bool = False) -> Bundle:
+    """A new bundle: this one with an 8-bit graph, an .xml file with its weights in a .bin beside it.
+
+    An 8-bit graph that was there is replaced, together with its section in the card.
+
+    Raises:
+        OutputError: if the suffix is not .geoseg, the file exists without `overwrite`, or it cannot be written.
+        BundleError: if the graph reaches for what it may not.
+    """
+    _check_name(out)
+    check_free(out, overwrite=overwrite)
+    content, weights = graph.read_bytes(), graph.with_suffix(".bin").read_bytes()
+    check_ir(content, len(weights))
+    with open_archive(bundle.path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    record = replace(ModelRecord.from_item(_from_json(entries[_MODEL])), int8=about.facts)
+    card = f"{bundle.card.partition(_INT8_HEADING)[0].rstrip()}\n\n{_INT8_HEADING}\n\n{about.text}\n"
+    entries |= {_MODEL: _to_json(record), CARD: card.encode(), INT8_GRAPH: content, INT8_WEIGHTS: weights}
+    write_archive(out, entries, overwrite=overwrite)
+    return load_bundle(out)
+
+
+def _check_name(path: Path) -> None:
+    if path.suffix != SUFFIX:
+        raise OutputError(f"a bundle's name ends with {SUFFIX}, got {path.name}")
 
 
 def _layout(archive: zipfile.ZipFile) -> dict[str, Place]:

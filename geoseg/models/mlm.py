@@ -18,6 +18,7 @@ from geoseg.core.provenance import Provenance
 from geoseg.errors import BundleError, InputError
 from geoseg.models.architectures import ARCHITECTURES
 from geoseg.models.graph import GRAPH, INPUT, OUTPUT, WEIGHTS
+from geoseg.models.int8 import INT8_GRAPH, INT8_WEIGHTS
 from geoseg.models.spec import ModelSpec
 
 SCHEMA_VERSION = 1
@@ -33,7 +34,11 @@ _DIMENSIONS = ("batch", "height", "width")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRecord:
-    """All that `model.json` tells; `parameters` counts the trained numbers, `pretrained` names the encoder's source."""
+    """All that `model.json` tells.
+
+    `parameters` counts the trained numbers, `pretrained` names the encoder's source, `int8` says how the 8-bit graph
+    was made and how it agrees; None where there is none.
+    """
 
     name: str
     spec: ModelSpec
@@ -43,6 +48,7 @@ class ModelRecord:
     parameters: int
     pretrained: str | None
     framework_version: str
+    int8: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if not _MLM_NAME.fullmatch(self.name):
@@ -71,6 +77,10 @@ class ModelRecord:
             "geoseg:provenance": self.provenance.to_dict(),
             "geoseg:statistics": dict(self.statistics),
         }
+        assets = _assets(has_graph=self.has_graph)
+        if self.int8 is not None:
+            properties["geoseg:int8"] = dict(self.int8)
+            assets |= _INT8_ASSETS
         return {
             "type": "Feature",
             "stac_version": "1.1.0",
@@ -79,7 +89,7 @@ class ModelRecord:
             "geometry": None,
             "properties": properties,
             "links": [],
-            "assets": _assets(has_graph=self.has_graph),
+            "assets": assets,
         }
 
     @classmethod
@@ -106,6 +116,7 @@ class ModelRecord:
                 parameters=int(properties["mlm:total_parameters"]),
                 pretrained=properties["mlm:pretrained_source"],
                 framework_version=properties["mlm:framework_version"],
+                int8=dict(properties["geoseg:int8"]) if "geoseg:int8" in properties else None,
             )
         except KeyError as error:
             raise BundleError(f"model.json lacks the field {error.args[0]}; bundle the weights again") from None
@@ -194,3 +205,20 @@ def _assets(*, has_graph: bool) -> dict[str, Any]:
             "mlm:artifact_type": "torch.onnx.export",
         }
     return assets
+
+
+_INT8_ASSETS: dict[str, Any] = {
+    "int8": {
+        "href": INT8_GRAPH,
+        "title": "The network in 8 bits as OpenVINO's IR",
+        "type": "application/xml; framework=openvino",
+        "roles": ["mlm:model"],
+        "mlm:artifact_type": "openvino.save_model",
+    },
+    "int8-weights": {
+        "href": INT8_WEIGHTS,
+        "title": "Weights of the network in 8 bits",
+        "type": "application/octet-stream",
+        "roles": ["mlm:weights"],
+    },
+}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from factory import BANDS, LEGEND, write_scene
@@ -10,7 +13,7 @@ from geoseg.errors import InputError
 from geoseg.inference import precision as room
 from geoseg.inference.contract import fit_scene
 from geoseg.inference.precision import choose, open_for_scene
-from geoseg.inference.samples import SIDE, Sample, read_samples
+from geoseg.inference.samples import SIDE, Sample, _places, read_samples
 from geoseg.io.scene import open_scene
 from geoseg.models.bundle import load_bundle
 from geoseg.models.runtime import RuntimeOptions
@@ -115,14 +118,27 @@ def scene(tmp_path_factory):
 
 def test_samples_are_valid_spread_and_always_the_same(scene):
     fit = fit_scene(scene, SPEC)
-    first, second = (list(read_samples(fit, SPEC, 8)) for _ in range(2))
-    assert len(first) == 8
-    assert len({tile.channels.tobytes() for tile in first}) == 8
+    first, second = (list(read_samples(fit, SPEC, 5)) for _ in range(2))
+    assert len(first) == 5
+    assert len({tile.channels.tobytes() for tile in first}) == 5
     for one, two in zip(first, second, strict=True):
         assert one.channels.shape == (4, SIDE, SIDE)
         assert one.valid.mean() >= 0.5
         np.testing.assert_array_equal(one.channels, two.channels)
         assert np.abs(one.channels.mean()) < 1, "normalised"
+
+
+def test_no_two_samples_overlap_and_they_reach_all_corners(scene):
+    for height, width in ((1000, 1200), (300, 5000), (256, 256), (100, 90), (8000, 8000)):
+        places = _places(replace(scene.grid, height=height, width=width), SIDE)
+        assert len(set(places)) == len(places) == min(max(height // 256, 1), 6) * min(max(width // 256, 1), 6)
+        assert all(one.intersect(two) is None for one, two in itertools.combinations(places, 2))
+        rows, cols = ({getattr(place, name) for place in places} for name in ("row", "col"))
+        assert {min(rows), min(cols)} == {0}
+        assert len(rows) == 1 or max(rows) == height - SIDE
+        assert len(cols) == 1 or max(cols) == width - SIDE
+        first = places[: len(places) // 4]
+        assert len(rows) < 4 or len({place.row for place in first}) > 3
 
 
 def test_a_scene_smaller_than_a_sample_gives_one_if_it_fills_half_of_it(tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from geoseg.errors import InputError, MissingExtraError
-from geoseg.models.bundle import Bundle, extract_graph, load_model
+from geoseg.models.bundle import Bundle, extract_graph, extract_int8, load_model
 from geoseg.models.runtime.processor import has_amx, has_bf16
 from geoseg.models.runtime.protocol import Runtime
 
@@ -20,6 +20,7 @@ PRECISIONS = {
     "fp32": "32-bit floats run everywhere",
     "bf16": "it takes openvino or torch on a CPU with AVX512_BF16 or AMX, or torch on a CUDA device",
     "fp16": "it takes the runtime torch on a CUDA device",
+    "int8": "it takes openvino and a bundle with an 8-bit graph (geoseg export --precision int8 --calibrate SCENE)",
 }
 """What a network can compute in, and what that takes."""
 
@@ -63,7 +64,7 @@ def open_runtime(bundle: Bundle, options: RuntimeOptions = RuntimeOptions()) -> 
     """
     name = _chosen(bundle, options)
     if options.precision != "fp32":  # which all have; the others have to be looked up
-        _require_precision(name, options)
+        _require_precision(name, bundle, options)
     return RUNTIMES[name].open(bundle, options)
 
 
@@ -72,7 +73,7 @@ def faster_precisions(bundle: Bundle, options: RuntimeOptions) -> tuple[str, ...
 
     It is known beforehand and not measured, so that the same machine always gives the same answer.
     """
-    there = RUNTIMES[_chosen(bundle, options)].precisions(options.device)
+    there = RUNTIMES[_chosen(bundle, options)].precisions(bundle, options.device)
     return tuple(precision for precision, faster in there.items() if faster)
 
 
@@ -85,8 +86,8 @@ def _chosen(bundle: Bundle, options: RuntimeOptions) -> str:
     return "openvino" if bundle.has_graph and options.device != "cuda" else "torch"
 
 
-def _require_precision(name: str, options: RuntimeOptions) -> None:
-    there = RUNTIMES[name].precisions(options.device)
+def _require_precision(name: str, bundle: Bundle, options: RuntimeOptions) -> None:
+    there = RUNTIMES[name].precisions(bundle, options.device)
     if options.precision not in there:
         found = f"{name} computes in {', '.join(there)} here, not in {options.precision}"
         raise InputError(f"{found}: {PRECISIONS[options.precision]}; choose another precision, or auto")
@@ -94,10 +95,13 @@ def _require_precision(name: str, options: RuntimeOptions) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kind:
-    """A runtime: how it is opened, and on a device the precisions that it has, each with whether it is faster."""
+    """A runtime: how it is opened, and the precisions that it has for a bundle on a device.
+
+    These come with the fastest first, each with whether it is faster than fp32.
+    """
 
     open: Callable[[Bundle, RuntimeOptions], Runtime]
-    precisions: Callable[[str], Mapping[str, bool]]
+    precisions: Callable[[Bundle, str], Mapping[str, bool]]
 
 
 def _open_openvino(bundle: Bundle, options: RuntimeOptions) -> Runtime:
@@ -106,7 +110,8 @@ def _open_openvino(bundle: Bundle, options: RuntimeOptions) -> Runtime:
     from geoseg.models.runtime.openvino import OpenVinoRuntime  # noqa: PLC0415 (each runtime loads its library alone)
 
     with TemporaryDirectory(prefix="geoseg-") as folder:
-        graph = extract_graph(bundle, Path(folder))
+        extract = extract_int8 if options.precision == "int8" else extract_graph
+        graph = extract(bundle, Path(folder))
         return OpenVinoRuntime(graph, threads=options.threads, precision=options.precision)
 
 
@@ -127,23 +132,27 @@ def _open_torch(bundle: Bundle, options: RuntimeOptions) -> Runtime:
     return TorchRuntime(model, device=options.device, threads=options.threads, precision=options.precision)
 
 
-def _on_cpu(_device: str) -> Mapping[str, bool]:
+def _floats_of_cpu() -> Mapping[str, bool]:
     """Without AMX bf16 is slower than fp32, measured in CPU time on a Xeon that has AVX512_BF16 alone."""
     return {"bf16": has_amx(), "fp32": False} if has_bf16() else {"fp32": False}
 
 
-def _only_fp32(_device: str) -> Mapping[str, bool]:
+def _in_openvino(bundle: Bundle, _device: str) -> Mapping[str, bool]:
+    return ({} if bundle.int8 is None else {"int8": True}) | dict(_floats_of_cpu())
+
+
+def _in_onnxruntime(_bundle: Bundle, _device: str) -> Mapping[str, bool]:
     return {"fp32": False}
 
 
-def _in_torch(device: str) -> Mapping[str, bool]:
+def _in_torch(_bundle: Bundle, device: str) -> Mapping[str, bool]:
     from geoseg.models.runtime.eager import cuda_precisions, pick_device  # noqa: PLC0415
 
-    return cuda_precisions() if pick_device(device).type == "cuda" else _on_cpu(device)
+    return cuda_precisions() if pick_device(device).type == "cuda" else _floats_of_cpu()
 
 
 RUNTIMES = {
-    "openvino": _Kind(open=_open_openvino, precisions=_on_cpu),
-    "onnxruntime": _Kind(open=_open_onnxruntime, precisions=_only_fp32),
+    "openvino": _Kind(open=_open_openvino, precisions=_in_openvino),
+    "onnxruntime": _Kind(open=_open_onnxruntime, precisions=_in_onnxruntime),
     "torch": _Kind(open=_open_torch, precisions=_in_torch),
 }

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from geoseg.errors import BundleError
 from geoseg.models.openvino import ov
 
-_HINTS = {"fp32": "f32", "bf16": "bf16"}
+_HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 
 
 class OpenVinoRuntime:
-    """An ONNX graph; its files may be deleted once this is made.
+    """An ONNX graph, or for int8 an IR; its files may be deleted once this is made.
 
-    In bf16 the layers up to the last convolution compute in bfloat16, the softmax in float32. `threads` None means all
+    In bf16 the layers up to the last convolution compute in bfloat16, the softmax in float32; in int8, what the graph
+    does not quantise is float32. `threads` None means all
     cores; they are shared out among `streams` calls at the same time, each of which takes memory of its own. The same
     batch gives the same bits. The graph keeps its free batch, height and width: compiled for one fixed shape it was
     0 to 5 % faster, which a second compilation would eat up.
