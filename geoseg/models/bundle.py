@@ -203,7 +203,7 @@ def extract_int8(bundle: Bundle, folder: Path) -> Path:
         BundleError: if the graph is damaged or reaches for what it may not.
     """
     if bundle.int8 is None:
-        raise InputError(f"{bundle.path.name} has no {INT8_GRAPH}; make one: geoseg export --precision int8")
+        raise InputError(f"{bundle.path.name} has no {INT8_GRAPH}; make one with geoseg export --calibrate SCENE")
     with open_archive(bundle.path) as archive:
         content = archive.read(INT8_GRAPH)
         check_ir(content, archive.getinfo(INT8_WEIGHTS).file_size)

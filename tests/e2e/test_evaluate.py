@@ -228,3 +228,10 @@ def test_mistakes_are_one_line(geoseg, synthetic):
         end = geoseg("evaluate", *arguments)
         last = end.err.strip().splitlines()[-1]
         assert (end.code, last.startswith("geoseg: "), words in last) == (3, True, True), end.err
+
+
+def test_the_precision_is_that_of_predict(geoseg, synthetic):
+    arguments = ("evaluate", synthetic / "scene.tif", "--labels", synthetic / "truth.tif", "--blocks", "none")
+    assert geoseg(*arguments, "--precision", "fp32").code == 0
+    end = geoseg(*arguments, "--precision", "int8")
+    assert (end.code, "not in int8" in end.err) == (3, True)

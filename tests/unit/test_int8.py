@@ -102,7 +102,7 @@ def test_what_cannot_be_done_is_refused(plain, bundle, graph, tmp_path):
         add_int8(plain, graph, ACCOUNT, tmp_path / "new.zip")
     with pytest.raises(OutputError, match="exists already"):
         add_int8(plain, graph, ACCOUNT, bundle.path)
-    with pytest.raises(InputError, match=r"has no graph-int8.xml; make one: geoseg export"):
+    with pytest.raises(InputError, match=r"has no graph-int8.xml; make one with geoseg export"):
         extract_int8(plain, tmp_path)
     for name, found in (("openvino", plain), ("torch", bundle), ("onnxruntime", bundle)):
         with pytest.raises(InputError, match="not in int8: it takes openvino and a bundle with an 8-bit graph"):
