@@ -36,6 +36,9 @@ def common_name_of(text: str) -> str | None:
     return name if name in COMMON_NAMES else None
 
 
+_CACHED = 1 << 15  # pixels
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Band:
     """One channel of a scene or of a model.
@@ -137,8 +140,11 @@ class BandSet:
             float32, shape (band + index, row, col).
         """
         channels = np.empty((len(self) + len(indices), *valid.shape), dtype=np.float32)
+        rows = max(1, _CACHED // max(valid.shape[1], 1))  # a few at a time: what is between stays in the cache
         with np.errstate(invalid="ignore", over="ignore"):  # NaN and inf are marked invalid and zeroed
-            self.standardise(self.physical(raw), valid, indices, out=channels)
+            for first in range(0, len(valid), rows):
+                some = slice(first, first + rows)
+                self.standardise(self.physical(raw[:, some]), valid[some], indices, out=channels[:, some])
         return channels
 
     def standardise(self, values: Any, valid: Any, indices: tuple[str, ...], *, out: Any) -> None:  # noqa: ANN401

@@ -53,11 +53,11 @@ def measure(files: MapFiles, legend: Legend) -> MapFigures:
     area = np.zeros(256)
     probability_sum, valid = 0.0, 0
     for window, codes, probability in map_strips(files):
-        rows = np.repeat(row_areas[window.row : window.row_end], window.width)
-        area += np.bincount(codes.ravel(), weights=rows, minlength=256)
+        for row_area, row in zip(row_areas[window.row : window.row_end].tolist(), codes, strict=True):
+            area += np.bincount(row, minlength=256) * row_area
         known = codes != UNLABELLED
         valid += int(known.sum())
-        probability_sum += float(probability[known].sum(dtype=np.float64))
+        probability_sum += float(np.nansum(probability, dtype=np.float64))
     total = files.grid.height * files.grid.width
     return MapFigures(
         area_m2={c.name: float(area[c.code]) for c in legend},

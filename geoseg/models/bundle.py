@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from geoseg.core.provenance import Provenance
 from geoseg.errors import BundleError, InputError, OutputError
 from geoseg.models.archive import check_free, open_archive, write_archive
+from geoseg.models.footprint import Footprint
 from geoseg.models.graph import GRAPH, WEIGHTS, check_graph, parse_graph
 from geoseg.models.int8 import INT8_GRAPH, INT8_WEIGHTS, check_ir
 from geoseg.models.layout import Place, read_layout
@@ -50,6 +51,7 @@ class Bundle:
     has_graph: bool
     int8: Mapping[str, Any] | None = None
     sha256: str
+    footprint: Footprint | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +93,7 @@ def save_bundle(path: Path, model: nn.Module, content: BundleContent, *, overwri
     _check_name(path)
     check_free(path, overwrite=overwrite)
     from geoseg.models.export import count_parameters, export_graph, torch_version, weights_of  # noqa: PLC0415
+    from geoseg.models.probe import measure_footprint  # noqa: PLC0415
 
     record = ModelRecord(
         name=_name_from(path.stem) if content.name is None else content.name,
@@ -101,6 +104,7 @@ def save_bundle(path: Path, model: nn.Module, content: BundleContent, *, overwri
         parameters=count_parameters(model),
         pretrained=content.pretrained,
         framework_version=torch_version(),
+        footprint=measure_footprint(model, content.spec),
     )
     weights, layout = weights_of(model, content.spec)
     entries = {_MODEL: _to_json(record), CARD: content.card.encode(), WEIGHTS: weights}
@@ -135,6 +139,7 @@ def load_bundle(path: str | Path) -> Bundle:
         statistics=record.statistics,
         has_graph=record.has_graph,
         int8=record.int8,
+        footprint=record.footprint,
         sha256=_sha256(path),
     )
 

@@ -17,6 +17,7 @@ from geoseg.core.legend import LandClass
 from geoseg.core.provenance import Provenance
 from geoseg.errors import BundleError, InputError
 from geoseg.models.architectures import ARCHITECTURES
+from geoseg.models.footprint import Footprint
 from geoseg.models.graph import GRAPH, INPUT, OUTPUT, WEIGHTS
 from geoseg.models.int8 import INT8_GRAPH, INT8_WEIGHTS
 from geoseg.models.spec import ModelSpec
@@ -49,6 +50,7 @@ class ModelRecord:
     pretrained: str | None
     framework_version: str
     int8: Mapping[str, Any] | None = None
+    footprint: Footprint | None = None
 
     def __post_init__(self) -> None:
         if not _MLM_NAME.fullmatch(self.name):
@@ -76,6 +78,7 @@ class ModelRecord:
             "geoseg:spec": self.spec.to_dict(),
             "geoseg:provenance": self.provenance.to_dict(),
             "geoseg:statistics": dict(self.statistics),
+            "geoseg:footprint": None if self.footprint is None else self.footprint.to_dict(),
         }
         assets = _assets(has_graph=self.has_graph)
         if self.int8 is not None:
@@ -116,6 +119,7 @@ class ModelRecord:
                 parameters=int(properties["mlm:total_parameters"]),
                 pretrained=properties["mlm:pretrained_source"],
                 framework_version=properties["mlm:framework_version"],
+                footprint=Footprint.from_dict(properties.get("geoseg:footprint")),
                 int8=dict(properties["geoseg:int8"]) if "geoseg:int8" in properties else None,
             )
         except KeyError as error:
