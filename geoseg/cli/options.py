@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -63,6 +64,18 @@ def parse_bands(text: str | None) -> dict[str, int] | None:
     if len(set(names)) < len(names):
         raise typer.BadParameter(f"a band is named twice in {text!r}", param_hint="--bands")
     return {name.strip(): int(number) for name, _, number in pairs}
+
+
+def parse_size(text: str | None) -> int | None:
+    """`2GB`, `800 MB` or `1.5GiB` in bytes; usage errors end with exit code 2."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT])(i?)B?", text.strip(), re.IGNORECASE | re.ASCII)
+    if found is None:
+        raise typer.BadParameter(f"expected a size such as 2GB or 800MB; found {text!r}", param_hint="--memory")
+    number, unit, binary = found.groups()
+    base = 1024 if binary else 1000
+    return round(float(number) * float(base ** " KMGT".index(unit.upper())))
 
 
 def open_scenes(

@@ -28,9 +28,11 @@ from geoseg.cli.options import (
     load_model_file,
     open_scenes,
     parse_bands,
+    parse_size,
 )
 
 if TYPE_CHECKING:
+    from geoseg.inference.plan import PredictPlan
     from geoseg.inference.summary import Summary
 
 
@@ -60,18 +62,28 @@ def predict(
     runtime: Runtime = "auto",
     device: Device = "auto",
     precision: Precision = "auto",
-    tile: Annotated[int, typer.Option("--tile", min=32, help="Largest side of a tile in pixels.")] = 512,
-    overlap: Annotated[int, typer.Option("--overlap", min=0, help="Overlap of neighbouring tiles in pixels.")] = 64,
+    memory: Annotated[
+        str | None, typer.Option("--memory", metavar="SIZE", help="What the process may take, as in 2GB or 800MB.")
+    ] = None,
+    tile: Annotated[
+        int | None, typer.Option("--tile", min=32, help="Largest side of a tile in pixels [default: by the memory].")
+    ] = None,
+    overlap: Annotated[
+        int | None, typer.Option("--overlap", min=0, help="Of neighbouring tiles in pixels [default: by the model].")
+    ] = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1)] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with what an earlier end of this prediction has left, if anything.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan: tiles, memory, disk, time; write nothing.")
     ] = False,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Map a scene: geoseg predict scene.tif --out landcover.gpkg --mask landcover.tif."""
     from geoseg.inference.outputs import Outputs
-    from geoseg.inference.predict import PredictOptions
+    from geoseg.inference.predict import PredictOptions, plan_prediction
     from geoseg.inference.predict import predict as run
 
     outputs = Outputs(polygons=out, mask=mask, probabilities=probabilities)
@@ -84,6 +96,7 @@ def predict(
         grid=grid,
         tile=tile,
         overlap=overlap,
+        memory=parse_size(memory),
         runtime=runtime,
         device=device,
         threads=threads,
@@ -96,12 +109,24 @@ def predict(
     )
     bundle = load_model_file(model)
     scene = open_scenes(scenes, mapping, sensor, nodata, scale, offset)
+    if dry_run:
+        _print_plan(plan_prediction(scene, bundle, outputs, options), as_json=as_json)
+        return
     with show_progress() as progress:
         summary = run(scene, bundle, outputs, options=options, progress=progress)
     if as_json:
         typer.echo(json.dumps(summary.to_dict(), indent=2))
     else:
         _print_summary(summary)
+
+
+def _print_plan(plan: PredictPlan, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(plan.to_dict(), indent=2))
+        return
+    print_findings(plan.findings, err=False)
+    for line in plan.lines():
+        typer.echo(line)
 
 
 def _print_summary(summary: Summary) -> None:

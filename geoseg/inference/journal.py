@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -84,7 +86,7 @@ def work_folder(out: Path, *, resume: bool, overwrite: bool) -> Iterator[Path]:
     Raises:
         OutputError: the folder cannot be made, is in use, or holds what is neither to be resumed nor thrown away.
     """
-    folder = out.with_name(f".{out.name}.geoseg")
+    folder = out.with_name(f".{_plain(out.name)}.geoseg")
     with _alone_in(folder, out):
         if not resume:
             if _unfinished(folder) and not overwrite:
@@ -98,6 +100,12 @@ def work_folder(out: Path, *, resume: bool, overwrite: bool) -> Iterator[Path]:
             raise
         else:
             (folder / _NAME).unlink(missing_ok=True)
+
+
+def _plain(name: str) -> str:
+    """A name without marks that mean something to the libraries that are to write into the folder."""
+    plain = re.sub(r"[^\w.-]", "_", name)
+    return plain if plain == name else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _unfinished(folder: Path) -> bool:

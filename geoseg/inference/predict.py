@@ -12,20 +12,22 @@ from typing import Literal
 from geoseg.core.identity import flat
 from geoseg.core.legend import Legend
 from geoseg.core.provenance import Provenance
-from geoseg.core.tiling import TilePlan, plan_tiles
+from geoseg.core.tiling import TilePlan
 from geoseg.errors import InputError, OutputError
 from geoseg.inference.contract import CheckOptions, Fit, check_scene
 from geoseg.inference.engine import Job, Progress, infer
 from geoseg.inference.journal import Journal, work_folder
 from geoseg.inference.maps import MapFiles, MapWriter, map_strips, regrid, write_mask, write_probabilities
 from geoseg.inference.outputs import Outputs, check_outputs, publish
+from geoseg.inference.plan import PredictPlan, disk_of, require_room, seconds_of
 from geoseg.inference.precision import Choice, open_for_scene
 from geoseg.inference.summary import Summary, measure
+from geoseg.inference.tiles import TileOptions, choose_tiles, memory_of
 from geoseg.io.fingerprint import fingerprints
 from geoseg.io.scene import Scene
 from geoseg.io.style import raster_qml
 from geoseg.models.bundle import Bundle
-from geoseg.models.runtime import RuntimeOptions
+from geoseg.models.runtime import Runtime, RuntimeOptions
 from geoseg.vectorize.pipeline import PolygonOptions, PolygonSummary, polygonize
 from geoseg.vectorize.trace import LabelStrip
 
@@ -35,14 +37,17 @@ class PredictOptions:
     """How to predict.
 
     `grid` "model" leaves the result on the working grid, "scene" brings it back to the scene's own (probabilities are
-    resampled before the argmax). `tile` and `overlap` in px; `simplify_m` is the tolerance for polygon borders in m.
-    `precision` is one of `geoseg.models.runtime.PRECISIONS`, or "auto": see `geoseg.inference.precision`.
-    `resume` goes on with what an earlier end of the same prediction has left, where there is something.
+    resampled before the argmax). `tile` is the largest side of a tile and `overlap` that of neighbours, in px, and
+    `memory` what the process may take, in bytes; None = see `geoseg.inference.tiles`. `simplify_m` is the tolerance for
+    polygon borders in m. `precision` is one of `geoseg.models.runtime.PRECISIONS`, or "auto": see
+    `geoseg.inference.precision`. `resume` goes on with what an earlier end of the same prediction has left, where there
+    is something.
     """
 
     grid: Literal["model", "scene"] = "model"
-    tile: int = 512
-    overlap: int = 64
+    tile: int | None = None
+    overlap: int | None = None
+    memory: int | None = None
     runtime: str = "auto"
     device: str = "auto"
     threads: int | None = None
@@ -102,6 +107,36 @@ def predict(
     )
 
 
+def plan_prediction(
+    scene: Scene, bundle: Bundle, outputs: Outputs, options: PredictOptions = PredictOptions()
+) -> PredictPlan:
+    """Decide everything, try a small tile twice, and write nothing.
+
+    Raises:
+        ContractError: the scene does not fit the bundle.
+        InputError: the scene cannot be read, or memory, tile and overlap do not fit each other.
+        OutputError: an output exists, has an unknown suffix or cannot be written.
+    """
+    check_outputs(outputs, overwrite=options.overwrite, inputs=(*scene.paths, bundle.path))
+    fit = check_scene(scene, bundle.spec, CheckOptions(standardise=options.standardise)).require()
+    plan = _tiles(fit, bundle, options)
+    runtime, choice = _open_runtime(fit, bundle, options)
+    kept = outputs.probabilities is not None or (options.grid == "scene" and fit.source.grid != fit.scene.grid)
+    return PredictPlan(
+        shape=fit.scene.grid.shape,
+        tiles=(len(plan.rows), len(plan.cols)),
+        tile=(plan.rows.size, plan.cols.size),
+        overlap=(plan.rows.blend, plan.cols.blend),
+        redundancy=plan.redundancy,
+        memory_bytes=memory_of(plan, bundle),
+        disk_bytes=disk_of(plan, bundle, kept=kept),
+        runtime=runtime.name,
+        precision_reason=choice.reason,
+        seconds=seconds_of(plan, fit, bundle, runtime),
+        findings=fit.findings,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrawnMap:
     """Working rasters of a map, the runtime that inferred it and its precision, pixels computed over pixels wanted."""
@@ -132,14 +167,14 @@ def draw(fit: Fit, bundle: Bundle, place: Workplace, options: PredictOptions, pr
         OutputError: the folder cannot be written, or holds another work.
     """
     spec = bundle.spec
-    plan = plan_tiles(*fit.scene.grid.shape, size=options.tile, overlap=options.overlap, stride=spec.stride)
-    asked = RuntimeOptions(runtime=options.runtime, device=options.device, threads=options.threads)
-    runtime, choice = open_for_scene(fit, bundle, asked, options.precision)
+    plan = _tiles(fit, bundle, options)
     to_scene = options.grid == "scene" and fit.source.grid != fit.scene.grid
     kept = to_scene or place.with_probabilities
+    runtime, choice = _open_runtime(fit, bundle, options)
     maps = MapFiles.in_folder(place.folder, fit.scene.grid, name="model", with_probabilities=kept)
     journal = Journal(place.folder)
     journal.take_up(_identity(fit, place, plan, runtime.name, kept=kept))
+    require_room(memory_of(plan, bundle), 0 if journal.done else disk_of(plan, bundle, kept=kept), place.folder)
     job = Job(
         scene=fit.scene, bands=fit.bands, indices=spec.indices, classes=spec.classes, plan=plan, done=journal.done
     )
@@ -152,6 +187,16 @@ def draw(fit: Fit, bundle: Bundle, place: Workplace, options: PredictOptions, pr
     if to_scene:
         maps = regrid(maps, fit.source, spec.legend, place.folder, progress)
     return DrawnMap(maps=maps, runtime=runtime.name, choice=choice, redundancy=plan.redundancy)
+
+
+def _tiles(fit: Fit, bundle: Bundle, options: PredictOptions) -> TilePlan:
+    wanted = TileOptions(tile=options.tile, overlap=options.overlap, memory=options.memory)
+    return choose_tiles(fit.scene.grid, bundle, wanted)
+
+
+def _open_runtime(fit: Fit, bundle: Bundle, options: PredictOptions) -> tuple[Runtime, Choice]:
+    asked = RuntimeOptions(runtime=options.runtime, device=options.device, threads=options.threads)
+    return open_for_scene(fit, bundle, asked, options.precision)
 
 
 def _identity(fit: Fit, place: Workplace, plan: TilePlan, runtime: str, *, kept: bool) -> dict[str, str]:

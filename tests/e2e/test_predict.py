@@ -280,13 +280,13 @@ def test_overwrite_replaces_everything(geoseg, scene, tiny_bundle, tmp_path):
     assert len(read_polygons(out)) > 0
 
 
-def test_an_interrupted_run_leaves_nothing(geoseg, scene, tiny_bundle, tmp_path, monkeypatch):
+def test_an_interrupted_run_leaves_no_output(geoseg, scene, tiny_bundle, tmp_path, monkeypatch):
     def interrupt(*_args, **_kwargs):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("geoseg.inference.predict.measure", interrupt)
     assert geoseg("predict", scene, "--model", tiny_bundle, "--mask", tmp_path / "m.tif").code == 130
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == [".m.tif.geoseg"]
 
 
 def test_json_summary(geoseg, scene, tiny_bundle, tmp_path):
@@ -398,3 +398,27 @@ def test_the_default_bundle_is_small_and_its_tiles_leave_no_seams(geoseg, shared
     seams = np.array(plan.cols.borders[1:-1]) - 1
     elsewhere = np.delete(changes, seams, axis=1).mean()
     assert changes[:, seams].mean() == pytest.approx(elsewhere, rel=0.25)
+
+
+def test_a_dry_run_tells_the_plan_and_writes_nothing(geoseg, scene, tiny_bundle, outputs, tmp_path):
+    end = geoseg(
+        "predict", scene, "--model", tiny_bundle, *arguments(outputs), "--tile", 64, "--overlap", 16, "--dry-run"
+    )
+    assert end.code == 0, end.err
+    assert "200 x 170 px in 4 x 4 tiles of 64 x 64 px" in end.out
+    assert not list(tmp_path.iterdir())
+    told = geoseg(
+        "predict", scene, "--model", tiny_bundle, *arguments(outputs), "--memory", "1.5 GB", "--dry-run", "--json"
+    )
+    plan = json.loads(told.out)
+    assert plan["tiles"] == [1, 1]
+    assert 0 < plan["memory_bytes"] <= 1_500_000_000
+    assert plan["disk_bytes"] == 200 * 170 * (3 + 2 * len(LEGEND))
+    assert plan["seconds"] > 0
+
+
+@pytest.mark.parametrize(("size", "said"), [("lots", "expected a size such as 2GB"), ("-2GB", "expected a size")])
+def test_sizes_that_are_none(geoseg, scene, tmp_path, size, said):
+    end = geoseg("predict", scene, "--mask", tmp_path / "m.tif", "--memory", size)
+    assert end.code == 2
+    assert said in " ".join(end.err.split())

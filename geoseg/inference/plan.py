@@ -1,0 +1,113 @@
+"""The plan of a prediction: what is cut how, and what it costs in memory, room on the disk and time."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from geoseg.core.tiling import TilePlan
+from geoseg.errors import InputError, OutputError
+from geoseg.inference.contract import Finding, Fit
+from geoseg.inference.samples import read_samples
+from geoseg.models.bundle import Bundle
+from geoseg.models.runtime.protocol import Runtime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictPlan:
+    """A prediction before it is done; all but the tiles are estimates.
+
+    `tiles` are (rows, cols) of tiles, `tile` the size of each and `overlap` that of neighbours, in pixels; `redundancy`
+    is pixels computed over pixels wanted, `memory_bytes` the peak of the process, `disk_bytes` the room for working
+    files beside the first output, `seconds` the time for inference, None where the scene has
+    no pixels to try on.
+    """
+
+    shape: tuple[int, int]
+    tiles: tuple[int, int]
+    tile: tuple[int, int]
+    overlap: tuple[int, int]
+    redundancy: float
+    memory_bytes: int
+    disk_bytes: int
+    runtime: str
+    precision_reason: str
+    seconds: float | None
+    findings: tuple[Finding, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+    def lines(self) -> Iterator[str]:
+        """The plan for a terminal."""
+        (rows, cols), (height, width) = self.tiles, self.tile
+        down, along = self.overlap
+        yield f"{self.shape[0]} x {self.shape[1]} px in {rows} x {cols} tiles of {height} x {width} px"
+        yield f"overlap {down} x {along} px, {self.redundancy:.2f} pixels computed for each that is wanted"
+        yield f"{self.runtime} ({self.precision_reason})"
+        yield f"memory: about {self.memory_bytes / 1e9:.1f} GB at the peak"
+        yield f"disk: {self.disk_bytes / 1e9:.2f} GB of working files beside the first output, besides the outputs"
+        if self.seconds is None:
+            yield "time: unknown, the scene has no valid pixels where it was tried"
+        else:
+            yield f"time: about {_duration(self.seconds)} for inference, from two tries on this machine"
+
+
+def disk_of(plan: TilePlan, bundle: Bundle, *, kept: bool) -> int:
+    """Bytes of working rasters; `kept` = with all class probabilities."""
+    return plan.rows.length * plan.cols.length * (3 + (2 * bundle.spec.classes if kept else 0))
+
+
+def require_room(memory: int, disk: int, folder: Path) -> None:
+    """Refuse a run that would not end.
+
+    Args:
+        memory: bytes that the process takes.
+        disk: bytes of working files in `folder`.
+        folder: where outputs go.
+
+    Raises:
+        InputError: more memory than is free.
+        OutputError: more working files than the disk has room for.
+    """
+    free = psutil.virtual_memory().available
+    if memory > free:
+        raise InputError(
+            f"the run takes about {memory / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free; give less with "
+            "--memory, or end what else is running"
+        )
+    room = shutil.disk_usage(folder).free
+    if disk > room:
+        raise OutputError(
+            f"{folder}: the run takes {disk / 1e9:.1f} GB of working files, {room / 1e9:.1f} GB are free; make "
+            "room, or write to another disk"
+        )
+
+
+def seconds_of(plan: TilePlan, fit: Fit, bundle: Bundle, runtime: Runtime) -> float | None:
+    """How long inference takes, from a small tile that is inferred twice; None without valid pixels to try on.
+
+    Raises:
+        InputError: a part of the scene cannot be read.
+    """
+    for sample in read_samples(fit, bundle.spec, 1):
+        runtime(sample.channels[None])  # what is made once
+        start = time.perf_counter()
+        runtime(sample.channels[None])
+        per_pixel = (time.perf_counter() - start) / sample.valid.size
+        valid = 1.0 if fit.preview is None else float(fit.preview.valid.mean())
+        return per_pixel * plan.rows.length * plan.cols.length * plan.redundancy * valid
+    return None
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
