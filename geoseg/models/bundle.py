@@ -95,6 +95,7 @@ def save_bundle(path: Path, model: nn.Module, content: BundleContent, *, overwri
     from geoseg.models.export import count_parameters, export_graph, torch_version, weights_of  # noqa: PLC0415
     from geoseg.models.probe import measure_footprint  # noqa: PLC0415
 
+    weights, layout = weights_of(model, content.spec)
     record = ModelRecord(
         name=_name_from(path.stem) if content.name is None else content.name,
         spec=content.spec,
@@ -106,7 +107,6 @@ def save_bundle(path: Path, model: nn.Module, content: BundleContent, *, overwri
         framework_version=torch_version(),
         footprint=measure_footprint(model, content.spec),
     )
-    weights, layout = weights_of(model, content.spec)
     entries = {_MODEL: _to_json(record), CARD: content.card.encode(), WEIGHTS: weights}
     if content.graph:
         entries[GRAPH] = export_graph(model, content.spec, weights, layout)
