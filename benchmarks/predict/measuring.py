@@ -1,0 +1,153 @@
+"""The runs: every runner by turns, each between two measurements of its floor."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from child import Finished
+from records import Record, append, moved, read
+from runners import Bench, Floor, Runner, floor_seconds, own_runner, picked
+from scoring import Lines, score
+from setting import Ground
+
+from geoseg.models.bundle import load_bundle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How often, in which file the results are kept, and by what share a floor may move."""
+
+    repeats: int
+    results: Path
+    tolerance: float
+
+
+def kept(bench: Bench, runner: Runner, size: int, plan: Plan) -> int:
+    """How many runs of it the file holds; those that were discarded do not count."""
+    mine = (runner.name, size, bench.setup)
+    return sum(r.kept and (r.runner, r.size, r.setup) == mine for r in read(plan.results))
+
+
+def missing(bench: Bench, candidates: Sequence[Runner], size: int, plan: Plan) -> list[Runner]:
+    """Those of which there are too few runs of this size."""
+    return [runner for runner in candidates if kept(bench, runner, size, plan) < plan.repeats]
+
+
+def usable(bench: Bench, candidates: Sequence[Runner], ground: Ground) -> Iterator[Runner]:
+    """Those that can draw a small scene here, and whose floor can be measured; of the others it is said why not."""
+    with tempfile.TemporaryDirectory(dir=ground.scene.parent) as folder:
+        for runner in candidates:
+            problem = _problem(bench, runner, ground, Path(folder, "map.tif"))
+            if problem is None:
+                yield runner
+            else:
+                print(f"skipped: {runner.name}: {problem}", flush=True)
+
+
+def _problem(bench: Bench, runner: Runner, ground: Ground, out: Path) -> str | None:
+    if runner.int8 and bench.model.int8 is None:
+        return "there is no 8-bit graph"
+    drawn = bench.draw(runner, ground, out)
+    if drawn.code:
+        return drawn.complaint
+    timed = None if runner.floor is None else replace(bench, passes=1).time_floor(runner.floor, ground)
+    return f"its floor: {timed.complaint}" if timed and timed.code else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Site:
+    """Where one scene's runs are made and judged: against a map that geoseg drew in fp32."""
+
+    bench: Bench
+    ground: Ground
+    plan: Plan
+    folder: Path
+
+    @property
+    def map(self) -> Path:
+        return self.folder / "map.tif"
+
+    @property
+    def reference(self) -> Path:
+        return self.folder / "reference.tif"
+
+    def draw(self, runner: Runner, out: Path) -> Finished:
+        return _successful(self.bench.draw(runner, self.ground, out), runner.name)
+
+    def time(self, floor: Floor) -> float:
+        """Seconds of the floor for this scene's ground."""
+        return floor_seconds(_successful(self.bench.time_floor(floor, self.ground), floor.name), self.ground)
+
+    def picks(self, runner: Runner) -> Floor:
+        """The floor of a runner; geoseg tells on the scene itself what it would pick."""
+        return runner.floor or picked(self.draw(runner, self.map).answer)
+
+
+def measure(bench: Bench, candidates: Sequence[Runner], ground: Ground, plan: Plan) -> None:
+    """All runs of one scene that the file does not hold yet; by turns, so that each meets the machine's every mood."""
+    with tempfile.TemporaryDirectory(dir=ground.scene.parent) as folder:
+        site = _Site(bench=bench, ground=ground, plan=plan, folder=Path(folder))
+        wanted = missing(bench, candidates, ground.size, plan)
+        if not wanted:
+            return
+        site.draw(own_runner(bench.offer.runtimes[0], "fp32", bench.offer), site.reference)
+        floors = {runner.name: site.picks(runner) for runner in wanted}
+        last: _Timed | None = None
+        for repeat in range(plan.repeats):
+            for runner in sorted(wanted, key=lambda runner: floors[runner.name].name):
+                if kept(bench, runner, ground.size, plan) <= repeat:
+                    last = _run(site, runner, floors[runner.name], last)
+
+
+class _Timed(NamedTuple):
+    floor: Floor
+    seconds: float
+
+
+def _run(site: _Site, runner: Runner, floor: Floor, last: _Timed | None) -> _Timed:
+    """One run between two floors; the one before may be the one after the run before."""
+    before = last.seconds if last and last.floor == floor else site.time(floor)
+    finished = site.draw(runner, site.map)
+    after = site.time(floor)
+    answer = finished.answer
+    same = runner.script is not None or picked(answer) == floor
+    record = Record(
+        runner=runner.name,
+        size=site.ground.size,
+        setup=site.bench.setup,
+        seconds=finished.seconds,
+        floor=floor.name,
+        floor_before=before,
+        floor_after=after,
+        kept=same and moved(before, after) <= site.plan.tolerance,
+        redundancy=answer["redundancy"],
+        peak_mb=finished.peak_mb,
+        runtime=answer["runtime"],
+        **asdict(score(site.map, site.reference, site.ground, _lines(site, runner, answer))),
+    )
+    append(site.plan.results, record)
+    _say(record)
+    return _Timed(floor, after)
+
+
+def _lines(site: _Site, runner: Runner, answer: Mapping[str, Any]) -> Lines | None:
+    if runner.script is not None:
+        return answer["rows"], answer["cols"]
+    return site.bench.offer.seams(site.ground.size, load_bundle(site.bench.model.bundle).spec.stride)
+
+
+def _successful(finished: Finished, name: str) -> Finished:
+    if finished.code:
+        raise SystemExit(f"{name} ended with exit code {finished.code}:\n{finished.err.strip()}")
+    return finished
+
+
+def _say(record: Record) -> None:
+    step = moved(record.floor_before, record.floor_after)
+    state = "kept" if record.kept else f"discarded: the floor moved by {step:.0%}, or {record.runtime} was not expected"
+    times = f"{record.seconds:.2f} s, floor {record.floor_seconds:.2f} s"
+    print(f"{record.size} {record.runner}: {times}, {state}", flush=True)
