@@ -45,8 +45,6 @@ def _arguments() -> argparse.Namespace:
 
 def _measure(options: argparse.Namespace, results: Path) -> None:
     offer = Offer.read(geoseg(("predict", "--help")))
-    if not offer.precisions:
-        print("geoseg predict has no --precision here: fp32 alone is measured", flush=True)
     candidates = runners(offer, options.only)
     model = make_model(options.cache)
     if any(runner.int8 for runner in candidates):

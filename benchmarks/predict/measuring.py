@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from child import Finished
 from records import Record, append, moved, read
-from runners import Bench, Floor, Runner, floor_seconds, own_runner, picked
+from runners import Bench, Floor, Runner, floor_seconds, own_runner, picked, seams
 from scoring import Lines, score
 from setting import Ground
-
-from geoseg.models.bundle import load_bundle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,9 +80,12 @@ class _Site:
         """Seconds of the floor for this scene's ground."""
         return floor_seconds(_successful(self.bench.time_floor(floor, self.ground), floor.name), self.ground)
 
-    def picks(self, runner: Runner) -> Floor:
-        """The floor of a runner; geoseg tells on the scene itself what it would pick."""
-        return runner.floor or picked(self.draw(runner, self.map).answer)
+    def expect(self, runner: Runner) -> _Expected:
+        """A runner with its floor; geoseg tells on the scene itself what it would pick, and how it would cut it."""
+        if runner.script is not None and runner.floor is not None:
+            return _Expected(runner, runner.floor, None)
+        plan = _successful(self.bench.plan(runner, self.ground, self.map), runner.name).answer
+        return _Expected(runner, picked(plan), seams(plan))
 
 
 def measure(bench: Bench, candidates: Sequence[Runner], ground: Ground, plan: Plan) -> None:
@@ -94,13 +95,21 @@ def measure(bench: Bench, candidates: Sequence[Runner], ground: Ground, plan: Pl
         wanted = missing(bench, candidates, ground.size, plan)
         if not wanted:
             return
-        site.draw(own_runner(bench.offer.runtimes[0], "fp32", bench.offer), site.reference)
-        floors = {runner.name: site.picks(runner) for runner in wanted}
+        site.draw(own_runner(bench.offer.runtimes[0], "fp32"), site.reference)
+        expected = sorted((site.expect(runner) for runner in wanted), key=lambda e: e.floor.name)
         last: _Timed | None = None
         for repeat in range(plan.repeats):
-            for runner in sorted(wanted, key=lambda runner: floors[runner.name].name):
-                if kept(bench, runner, ground.size, plan) <= repeat:
-                    last = _run(site, runner, floors[runner.name], last)
+            for one in expected:
+                if kept(bench, one.runner, ground.size, plan) <= repeat:
+                    last = _run(site, one, last)
+
+
+class _Expected(NamedTuple):
+    """A runner, its floor, and the lines at which its tiles meet; None = it says so itself."""
+
+    runner: Runner
+    floor: Floor
+    lines: Lines | None
 
 
 class _Timed(NamedTuple):
@@ -108,8 +117,9 @@ class _Timed(NamedTuple):
     seconds: float
 
 
-def _run(site: _Site, runner: Runner, floor: Floor, last: _Timed | None) -> _Timed:
+def _run(site: _Site, expected: _Expected, last: _Timed | None) -> _Timed:
     """One run between two floors; the one before may be the one after the run before."""
+    runner, floor, lines = expected
     before = last.seconds if last and last.floor == floor else site.time(floor)
     finished = site.draw(runner, site.map)
     after = site.time(floor)
@@ -127,17 +137,11 @@ def _run(site: _Site, runner: Runner, floor: Floor, last: _Timed | None) -> _Tim
         redundancy=answer["redundancy"],
         peak_mb=finished.peak_mb,
         runtime=answer["runtime"],
-        **asdict(score(site.map, site.reference, site.ground, _lines(site, runner, answer))),
+        **asdict(score(site.map, site.reference, site.ground, lines or (answer["rows"], answer["cols"]))),
     )
     append(site.plan.results, record)
     _say(record)
     return _Timed(floor, after)
-
-
-def _lines(site: _Site, runner: Runner, answer: Mapping[str, Any]) -> Lines | None:
-    if runner.script is not None:
-        return answer["rows"], answer["cols"]
-    return site.bench.offer.seams(site.ground.size, load_bundle(site.bench.model.bundle).spec.stride)
 
 
 def _successful(finished: Finished, name: str) -> Finished:
@@ -148,6 +152,6 @@ def _successful(finished: Finished, name: str) -> Finished:
 
 def _say(record: Record) -> None:
     step = moved(record.floor_before, record.floor_after)
-    state = "kept" if record.kept else f"discarded: the floor moved by {step:.0%}, or {record.runtime} was not expected"
+    state = "kept" if record.kept else f"discarded ({record.runtime}; the floor moved by {step:.0%})"
     times = f"{record.seconds:.2f} s, floor {record.floor_seconds:.2f} s"
     print(f"{record.size} {record.runner}: {times}, {state}", flush=True)

@@ -9,13 +9,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from child import Finished, run
 from setting import PROCESSES, Ground, Model
-
-from geoseg.core.tiling import plan_tiles
 
 FEWEST_PASSES = 8  # so that a small scene's floor is no matter of chance
 PACKAGES = ("geoseg", "torch", "torchgeo", "openvino", "onnxruntime", "rasterio", "numpy")
@@ -53,33 +52,16 @@ class Runner:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """What `geoseg predict` can be asked for: runtimes, precisions (none if it knows no such option), its own tiling.
-
-    `tile` and `overlap` are its defaults in pixels; None where it plans them for each scene.
-    """
+    """What `geoseg predict` can be asked for, but for "auto"."""
 
     runtimes: tuple[str, ...]
     precisions: tuple[str, ...]
-    tile: int | None
-    overlap: int | None
 
     @classmethod
     def read(cls, text: str) -> Offer:
         """The offer in the text of `geoseg predict --help`."""
         flat = " ".join(text.split())
-        return cls(
-            runtimes=_choices(flat, "--runtime"),
-            precisions=_choices(flat, "--precision"),
-            tile=_default(flat, "--tile"),
-            overlap=_default(flat, "--overlap"),
-        )
-
-    def seams(self, size: int, stride: int) -> tuple[list[int], list[int]] | None:
-        """Rows and columns at which one tile gives way to the next; None where the tiling is not known."""
-        if self.tile is None or self.overlap is None:
-            return None
-        plan = plan_tiles(size, size, size=self.tile, overlap=self.overlap, stride=stride)
-        return list(plan.rows.borders[1:-1]), list(plan.cols.borders[1:-1])
+        return cls(runtimes=_choices(flat, "--runtime"), precisions=_choices(flat, "--precision"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,11 +83,13 @@ class Bench:
     def draw(self, runner: Runner, ground: Ground, out: Path) -> Finished:
         """Draw a map of a scene, as a process of its own."""
         if runner.script is None:
-            bundle = self.model.int8 if runner.int8 else self.model.bundle
-            files = ("--model", bundle, "--mask", out, "--overwrite", "--json", "--device", self.device)
-            return run((sys.executable, "-m", "geoseg", "predict", ground.scene, *files, *runner.words))
+            return run(self._predict(runner, ground, out))
         task = ("--scene", ground.scene, "--model", self.model.files, "--out", out, "--device", self.device)
         return run((sys.executable, PROCESSES / runner.script, *task))
+
+    def plan(self, runner: Runner, ground: Ground, out: Path) -> Finished:
+        """What `geoseg predict` would do; for runners that have no script."""
+        return run((*self._predict(runner, ground, out), "--dry-run"))
 
     def time_floor(self, floor: Floor, ground: Ground) -> Finished:
         """Bare forward passes, as a process of its own: as many as the scene's ground fills tiles, or the most."""
@@ -113,6 +97,11 @@ class Bench:
         what = ("--runtime", floor.runtime, "--precision", floor.precision, "--device", self.device)
         script = PROCESSES / "bare_forward.py"
         return run((sys.executable, script, *what, "--model", self.model.files, "--passes", passes))
+
+    def _predict(self, runner: Runner, ground: Ground, out: Path) -> tuple[object, ...]:
+        bundle = self.model.int8 if runner.int8 else self.model.bundle
+        files = ("--model", bundle, "--mask", out, "--overwrite", "--json", "--device", self.device)
+        return sys.executable, "-m", "geoseg", "predict", ground.scene, *files, *runner.words
 
 
 def floor_seconds(finished: Finished, ground: Ground) -> float:
@@ -135,37 +124,43 @@ TORCHGEO = PEERS[0].name
 
 def runners(offer: Offer, only: Sequence[str]) -> list[Runner]:
     """All whose name has one of the texts `only` in it, those with the same floor side by side."""
-    precisions = offer.precisions or ("fp32",)
-    own = [own_runner(runtime, precision, offer) for runtime in offer.runtimes for precision in precisions]
+    own = [own_runner(runtime, precision) for runtime in offer.runtimes for precision in offer.precisions]
     auto = [Runner(name="geoseg predict, as it comes", floor=None)]
-    if INT8 in precisions:
+    if INT8 in offer.precisions:
         auto.append(Runner(name="geoseg predict, as it comes, 8-bit graph", floor=None, int8=True))
     chosen = [runner for runner in (*auto, *own, *PEERS) if any(text in runner.name for text in only)]
     return sorted(chosen, key=lambda runner: runner.floor.name if runner.floor else "")
 
 
-def own_runner(runtime: str, precision: str, offer: Offer) -> Runner:
+def own_runner(runtime: str, precision: str) -> Runner:
     """`geoseg predict` in one runtime and precision."""
-    asked = ("--precision", precision) if offer.precisions else ()
     return Runner(
         name=f"geoseg predict, {runtime} {precision}",
         floor=Floor(runtime=runtime, precision=precision),
-        words=("--runtime", runtime, *asked),
+        words=("--runtime", runtime, "--precision", precision),
         int8=precision == INT8,
     )
 
 
 def picked(answer: Mapping[str, Any]) -> Floor:
-    """The floor of the runtime and the precision that geoseg says it used, as in "openvino on CPU" and "bf16"."""
-    return Floor(runtime=str(answer["runtime"]).split()[0], precision=str(answer.get("precision", "fp32")))
+    """The floor of the runtime that geoseg names in its plan or its summary, as in "openvino on CPU, bf16"."""
+    name = str(answer["runtime"])
+    return Floor(runtime=name.split(maxsplit=1)[0], precision=name.rpartition(", ")[2])
+
+
+def seams(plan: Mapping[str, Any]) -> tuple[list[int], list[int]]:
+    """Rows and columns at which one tile gives way to the next, from the JSON of `geoseg predict --dry-run`."""
+    rows, cols = (_middles(*axis) for axis in zip(plan["shape"], plan["tile"], plan["tiles"], strict=True))
+    return rows, cols
+
+
+def _middles(length: int, size: int, count: int) -> list[int]:
+    """Of the overlaps of tiles that are spread evenly: where `geoseg.core.tiling` lets their shares be equal."""
+    starts = [round(k * (length - size) / (count - 1)) for k in range(count)] if count > 1 else [0]
+    return [(before + after + size) // 2 for before, after in pairwise(starts)]
 
 
 def _choices(text: str, option: str) -> tuple[str, ...]:
     """The values of an option but for "auto", from `--option <auto|one|other>`."""
     found = re.search(rf"{option} [<\[]([\w|]+)[>\]]", text)
     return tuple(value for value in found[1].split("|") if value != "auto") if found else ()
-
-
-def _default(text: str, option: str) -> int | None:
-    found = re.search(rf"{option} <[^>]*>(?:(?! --).)*?\[default: (\d+)", text)
-    return int(found[1]) if found else None

@@ -28,7 +28,7 @@ class Score:
     """Share of the ground's pixels that are as in the reference, mIoU, and the seam figure of the map and the truth.
 
     The seam figure is the rate of class changes across the lines at which tiles meet, over the rate elsewhere; None
-    where these lines are not known. The truth has no seams: how far its figure is from 1 is chance.
+    where there are no such lines. The truth has no seams: how far its figure is from 1 is chance.
     """
 
     agreement: float
@@ -37,7 +37,7 @@ class Score:
     seam_of_truth: float | None
 
 
-def score(mapped: Path, reference: Path, ground: Ground, lines: Lines | None) -> Score:
+def score(mapped: Path, reference: Path, ground: Ground, lines: Lines) -> Score:
     """Compare a map of class codes with a reference and with the truth, where there is ground."""
     alike, confusion = 0, Confusion.empty(SYNTH_LEGEND)
     changes = {name: Changes.none(ground.size) for name in ("map", "truth")}
@@ -52,8 +52,8 @@ def score(mapped: Path, reference: Path, ground: Ground, lines: Lines | None) ->
     return Score(
         agreement=alike / ground.valid,
         miou=confusion.mean_iou,
-        seam=changes["map"].seam(lines) if lines else None,
-        seam_of_truth=changes["truth"].seam(lines) if lines else None,
+        seam=changes["map"].seam(lines),
+        seam_of_truth=changes["truth"].seam(lines),
     )
 
 

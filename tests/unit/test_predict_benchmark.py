@@ -45,7 +45,7 @@ def test_a_map_is_scored_where_there_is_ground(tmp_path):
     mapped = truth.copy()
     mapped[280:] = 3  # is no ground, so nothing is said of it
     mapped[250:280, :75] = 2
-    found = scored(tmp_path, truth, mapped, None)
+    found = scored(tmp_path, truth, mapped, ([], []))
     wrong, half = 30 * 75, 280 * 150
     assert found.agreement == pytest.approx(1 - wrong / (2 * half))
     assert found.miou == pytest.approx(((half - wrong) / half + half / (half + wrong)) / 2)
@@ -103,23 +103,37 @@ def test_what_predict_offers_is_read_from_its_help():
     assert {"openvino", "torch"} <= set(offer.runtimes)
     assert {"fp32", "bf16"} <= set(offer.precisions)
     assert "auto" not in offer.runtimes + offer.precisions
-    assert (offer.tile, offer.overlap) == (512, 64)
     found = runners(offer, [""])
     assert len({runner.name for runner in found}) == len(found)
     assert set(PEERS) <= set(found)
     assert [runner.name for runner in runners(offer, ["torchgeo"])] == ["torchgeo sampler loop"]
 
 
-def test_an_offer_without_precisions_is_of_fp32():
-    from runners import Offer, runners
+@pytest.mark.parametrize(
+    ("height", "width", "size", "overlap"), [(5120, 700, 512, 64), (1100, 2048, 416, 96), (90, 64, 64, 0)]
+)
+def test_seams_are_those_of_the_plan(height, width, size, overlap):
+    from runners import seams
 
-    offer = Offer.read(
-        "--runtime [auto|torch]\n  --tile <int range> Side. [default: auto] --overlap <int> [default: 8]"
-    )
-    assert offer == Offer(runtimes=("torch",), precisions=(), tile=None, overlap=8)
-    assert offer.seams(1024, 32) is None
-    (own,) = runners(offer, ["torch fp32"])
-    assert own.words == ("--runtime", "torch")
+    from geoseg.core.tiling import plan_tiles
+
+    plan = plan_tiles(height, width, size=size, overlap=overlap, stride=32)
+    told = {
+        "shape": [height, width],
+        "tile": [plan.rows.size, plan.cols.size],
+        "tiles": [len(plan.rows), len(plan.cols)],
+    }
+    assert seams(told) == (list(plan.rows.borders[1:-1]), list(plan.cols.borders[1:-1]))
+
+
+@pytest.mark.parametrize(("name", "floor"), [
+    ("openvino on CPU, int8", "bare forward, openvino int8"),
+    ("torch on NVIDIA, H200, bf16", "bare forward, torch bf16"),
+])  # fmt: skip
+def test_the_floor_is_that_of_what_geoseg_names(name, floor):
+    from runners import picked
+
+    assert picked({"runtime": name}).name == floor
 
 
 def record(runner, seconds, *, kept=True, setup=1):
