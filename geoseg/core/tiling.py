@@ -1,7 +1,9 @@
 """How a scene is cut: overlapping tiles whose blending weights add up to one everywhere.
 
-Along each axis the tiles start at evenly spread positions, the last one ending at the scene's border. Between two
-neighbours the middle of their overlap is the border of their `keep` parts. Class probabilities are faded linearly
+Along each axis the tiles start at about evenly spread multiples of a step; the last one may reach beyond the scene by
+less than a step. A network that halves its resolution n times sees the same pixels wherever it starts, if the step is
+2 to the n; else what it says of a pixel would depend on the tile. Between two neighbours the middle of their overlap is
+the border of their `keep` parts. Class probabilities are faded linearly
 across that border, over `blend` pixels; at the scene's own border nothing is faded. The fade never reaches a third
 tile, so that a pixel has at most two contributors an axis, and their weights sum to one by construction.
 """
@@ -102,33 +104,38 @@ class TilePlan:
         return read / (self.rows.length * self.cols.length)
 
 
-def plan_tiles(height: int, width: int, *, size: int, overlap: int, stride: int = 1) -> TilePlan:
+def plan_tiles(
+    height: int, width: int, *, size: int, overlap: int, stride: int = 1, step: int | None = None
+) -> TilePlan:
     """Cut a grid of `height` x `width` pixels into tiles of `size` pixels that overlap by at least `overlap`.
 
     `size` is an upper bound: the tiles become as small as the same number of them allows, in multiples of the
-    model's `stride`, so that as few pixels as possible are read twice. A scene smaller than a tile gets one tile
-    that may reach beyond the scene; the reader pads it with invalid pixels.
+    model's `stride`, so that as few pixels as possible are read twice. They start at multiples of `step` (None: of the
+    stride). What the last tile reads beyond the scene, less than a stride, the reader pads with invalid pixels.
 
     Raises:
-        InputError: if `size` is not a positive multiple of `stride`, or `overlap` is not in [0, size).
+        InputError: if `size` is not a positive multiple of `stride`, or `overlap` does not leave a step of a tile.
     """
+    step = stride if step is None else step
     if size < 1 or size % stride:
         msg = f"the tile size must be a positive multiple of the model's stride {stride}, got {size}"
         raise InputError(msg)
-    if not 0 <= overlap < size:
-        msg = f"the overlap must be at least 0 and below the tile size {size}, got {overlap}"
-        raise InputError(msg)
-    rows = _cut(height, size=size, overlap=overlap, stride=stride)
-    cols = _cut(width, size=size, overlap=overlap, stride=stride)
+    if not 0 <= overlap <= size - step:
+        msg = f"the overlap must be at least 0 and at most {size - step} for a tile size of {size}, got {overlap}"
+        raise InputError(f"{msg}; choose a smaller overlap or larger tiles")
+    rows = _cut(height, size=size, overlap=overlap, stride=stride, step=step)
+    cols = _cut(width, size=size, overlap=overlap, stride=stride, step=step)
     return TilePlan(rows=rows, cols=cols)
 
 
-def _cut(length: int, *, size: int, overlap: int, stride: int) -> Cut:
-    gaps = max(0, -(-(length - size) // (size - overlap)))
-    size = _round_up(-(-(length + gaps * overlap) // (gaps + 1)), stride)
+def _cut(length: int, *, size: int, overlap: int, stride: int, step: int) -> Cut:
+    farthest = (size - overlap) // step * step  # from one start to the next
+    gaps = max(0, _parts(length - size, farthest))
     if gaps == 0:
-        return Cut(length=length, size=size, starts=(0,), borders=(0, length), blend=0)
-    starts = tuple(round(k * (length - size) / gaps) for k in range(gaps + 1))
+        return Cut(length=length, size=_round_up(length, stride), starts=(0,), borders=(0, length), blend=0)
+    size = _smallest(length, gaps, size=size, overlap=overlap, stride=stride, step=step)
+    steps = _parts(length - size, step)  # from the first start to the last
+    starts = tuple(k * steps // gaps * step for k in range(gaps + 1))
     middles = tuple((after + before + size) // 2 for before, after in pairwise(starts))
     # the fade may not reach beyond either tile, nor meet the fade of the next border
     blend = min(overlap, *(before + size - after for before, after in pairwise(starts)))
@@ -138,8 +145,25 @@ def _cut(length: int, *, size: int, overlap: int, stride: int) -> Cut:
     return Cut(length=length, size=size, starts=starts, borders=borders, blend=blend)
 
 
+def _smallest(length: int, gaps: int, *, size: int, overlap: int, stride: int, step: int) -> int:
+    """The smallest tiles of which the same number will do; those of `size` do."""
+    while size > stride:
+        smaller = size - stride
+        steps = _parts(length - smaller, step)
+        widest = _parts(steps, gaps) * step
+        if widest + overlap > smaller:
+            break
+        size = smaller
+    return size
+
+
+def _parts(length: int, part: int) -> int:
+    """How many parts make up a length, the last one maybe not in full."""
+    return -(-length // part)
+
+
 def _round_up(length: int, multiple: int) -> int:
-    return -(-length // multiple) * multiple
+    return _parts(length, multiple) * multiple
 
 
 def _box(rows: tuple[int, int], cols: tuple[int, int]) -> Window:

@@ -94,7 +94,7 @@ class EvaluationChips(Dataset[Chip]):
         self._fold = fold
         self._tiles: list[tuple[int, Tile]] = []
         for number, (scene, content) in enumerate(zip(scenes, contents, strict=True)):
-            for tile in plan_tiles(*scene.labels.grid.shape, size=size, overlap=overlap, stride=size):
+            for tile in plan_tiles(*scene.labels.grid.shape, size=size, overlap=overlap, stride=size, step=1):
                 if content.has(fold, tile.keep):
                     self._tiles.append((number, tile))
 

@@ -148,8 +148,18 @@ def _infer_tile(
     if not raster.valid.any():
         return _Inferred(np.zeros((job.classes, *raster.valid.shape), dtype=np.float32), raster.valid)
     channels = job.bands.normalise(raster.data, raster.valid, job.indices)
+    inside = window.intersect(job.scene.grid.window)
+    if inside is not None and inside != window:
+        channels = mirror(channels, inside.shape)
     with turn:
         return _Inferred(runtime(channels[None])[0], raster.valid)
+
+
+def mirror(channels: NDArray[np.float32], inside: tuple[int, int]) -> NDArray[np.float32]:
+    """Channels (channel, row, col) of a tile of which the first rows and columns lie in the scene, mirrored beyond."""
+    rows, cols = inside
+    beyond = ((0, 0), (0, channels.shape[1] - rows), (0, channels.shape[2] - cols))
+    return np.pad(channels[:, :rows, :cols], beyond, mode="symmetric")
 
 
 def _read(reader: SceneReader, window: Window) -> Raster:

@@ -42,7 +42,8 @@ def choose_tiles(grid: Grid, bundle: Bundle, options: TileOptions) -> TilePlan:
     size = options.tile if options.tile is not None else _largest_tile(bundle, options.memory or MEMORY)
     overlap = options.overlap
     if overlap is None:
-        overlap = min(_round_up(2 * _footprint(bundle).reach_px, 16), size // 4)
+        stride = bundle.spec.stride
+        overlap = max(0, min(_round_up(2 * _footprint(bundle).reach_px, stride), size // 4, size - stride))
     return plan_tiles(*grid.shape, size=size, overlap=overlap, stride=bundle.spec.stride)
 
 

@@ -21,7 +21,7 @@ from geoseg.errors import InputError
 from geoseg.inference.maps import MapWriter
 from geoseg.io.reader import SceneReader
 
-ROWS_OF_TILES = 4
+ROWS_OF_TILES = 6
 KILLED = """
 import os, signal, sys
 from geoseg.cli.app import main
@@ -57,7 +57,7 @@ def scene(tmp_path_factory):
 
 def command(scene: Path, bundle: Path, folder: Path, *more: object) -> list[str]:
     outputs = ("--mask", folder / "m.tif", "--probabilities", folder / "p.tif", "--out", folder / "m.gpkg")
-    return [str(word) for word in ("predict", scene, "--model", bundle, *outputs, "--tile", 64, "--overlap", 16, *more)]
+    return [str(word) for word in ("predict", scene, "--model", bundle, *outputs, "--tile", 64, "--overlap", 32, *more)]
 
 
 def pixels(folder: Path) -> list[np.ndarray]:
@@ -91,7 +91,7 @@ def work_of(folder: Path) -> Path:
 
 def test_a_killed_prediction_goes_on_and_ends_as_if_nothing_had_been(geoseg, scene, tiny_bundle, whole, tmp_path):
     words = command(scene, tiny_bundle, tmp_path)
-    kill(words, "write", 10)  # in the third row of tiles
+    kill(words, "write", 13)  # in the third row of tiles
     assert json.loads((work_of(tmp_path) / "journal.json").read_text())["done"] == 2
     assert {path.name for path in tmp_path.iterdir()} == {".m.gpkg.geoseg"}
     refused = geoseg(*words)
@@ -120,11 +120,11 @@ def test_what_is_finished_is_not_inferred_again(geoseg, scene, tiny_bundle, whol
 
 def test_another_prediction_does_not_go_on_there(geoseg, scene, tiny_bundle, tmp_path):
     words = command(scene, tiny_bundle, tmp_path)
-    kill(words, "write", 8)
+    kill(words, "write", 13)
     other = write_scene(tmp_path / "scene.tif", 200, 170, seed=1)
     changed = {
         "content of scene.tif was": command(other, tiny_bundle, tmp_path, "--resume"),
-        "rows.overlap was 16, is": [*words, "--resume", "--overlap", "20"],
+        "rows.overlap was 32, is": [*words, "--resume", "--overlap", "20"],
         "bands.0.scale was 2e-05, is 3e-05": [*words, "--resume", "--scale", "3e-5", "--offset", "-0.1"],
         "probabilities was kept, is not kept": [*words[:6], *words[8:], "--resume"],
     }
@@ -132,7 +132,7 @@ def test_another_prediction_does_not_go_on_there(geoseg, scene, tiny_bundle, tmp
         end = geoseg(*changed_words)
         assert (end.code, said in end.err) == (3, True), (said, end.err)
         assert "belongs to another prediction" in end.err
-    anew = geoseg(*changed["rows.overlap was 16, is"][:-3], "--overlap", "20", "--overwrite")
+    anew = geoseg(*changed["rows.overlap was 32, is"][:-3], "--overlap", "20", "--overwrite")
     assert anew.code == 0, anew.err
     assert not work_of(tmp_path).exists()
 

@@ -405,7 +405,7 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(geoseg, scene, tiny_bundle,
         "predict", scene, "--model", tiny_bundle, *arguments(outputs), "--tile", 64, "--overlap", 16, "--dry-run"
     )
     assert end.code == 0, end.err
-    assert "200 x 170 px in 4 x 4 tiles of 64 x 64 px" in end.out
+    assert "200 x 170 px in 6 x 5 tiles of 64 x 64 px" in end.out
     assert not list(tmp_path.iterdir())
     told = geoseg(
         "predict", scene, "--model", tiny_bundle, *arguments(outputs), "--memory", "1.5 GB", "--dry-run", "--json"

@@ -15,7 +15,7 @@ def cuts(draw):
     """One axis of any length up to four tiles, with the request that led to it."""
     stride = draw(st.sampled_from([1, 2, 3, 8, 32]))
     size = stride * draw(st.integers(1, max(1, 64 // stride)))
-    overlap = draw(st.integers(0, size - 1))
+    overlap = draw(st.integers(0, size - stride))
     length = draw(st.integers(1, 4 * size))
     return plan_tiles(length, 1, size=size, overlap=overlap, stride=stride).rows, (length, size, overlap, stride)
 
@@ -24,7 +24,7 @@ def cuts(draw):
 def plans(draw):
     stride = draw(st.sampled_from([1, 4]))
     size = stride * draw(st.integers(1, 5))
-    overlap = draw(st.integers(0, size - 1))
+    overlap = draw(st.integers(0, size - stride))
     height, width = draw(st.integers(1, 40)), draw(st.integers(1, 40))
     return plan_tiles(height, width, size=size, overlap=overlap, stride=stride), Window(
         row=0, col=0, height=height, width=width
@@ -85,8 +85,8 @@ def test_blending_in_two_directions_keeps_a_constant(case):
 @example(of(65, 64, 0))
 @example(of(65, 64, 63))
 @example(of(200, 7, 6))
-@example(of(129, 64, 33, 32))
-def test_reads_are_one_size_in_strides_and_stay_in_the_scene(case):
+@example(of(129, 64, 32, 32))
+def test_reads_are_one_size_and_start_in_strides_and_leave_the_scene_by_less_than_one(case):
     cut, (length, size, overlap, stride) = case
     assert cut.size % stride == 0
     assert cut.size <= size
@@ -95,7 +95,8 @@ def test_reads_are_one_size_in_strides_and_stay_in_the_scene(case):
         assert length <= cut.size < length + stride
     else:
         assert cut.starts[0] == 0
-        assert cut.starts[-1] + cut.size == length
+        assert all(start % stride == 0 for start in cut.starts)
+        assert length <= cut.starts[-1] + cut.size < length + stride
         steps = np.diff(cut.starts)
         assert (steps > 0).all()
         assert (cut.size - steps >= overlap).all()
@@ -106,11 +107,11 @@ def test_no_fewer_and_no_smaller_tiles_would_do(case):
     cut, (length, size, overlap, stride) = case
 
     def reach(tiles, tile_size):
-        return tiles * tile_size - (tiles - 1) * overlap
+        return tile_size + (tiles - 1) * ((tile_size - overlap) // stride * stride)
 
     assert reach(len(cut), size) >= length
     assert len(cut) == 1 or reach(len(cut) - 1, size) < length
-    assert reach(len(cut), cut.size - stride) < length
+    assert cut.size == stride or reach(len(cut), cut.size - stride) < length or cut.size - stride < overlap + stride
 
 
 @given(cuts())
@@ -185,5 +186,17 @@ def test_a_size_that_the_model_cannot_take_is_refused(size):
 
 @pytest.mark.parametrize("overlap", [-1, 64, 100])
 def test_an_overlap_outside_of_the_tile_is_refused(overlap):
-    with pytest.raises(InputError, match=f"below the tile size 64, got {overlap}"):
+    with pytest.raises(InputError, match=f"at most 63 for a tile size of 64, got {overlap}; choose a smaller overlap"):
         plan_tiles(100, 100, size=64, overlap=overlap)
+
+
+def test_an_overlap_that_leaves_no_stride_is_refused():
+    with pytest.raises(InputError, match="at most 32 for a tile size of 64, got 33"):
+        plan_tiles(100, 100, size=64, overlap=33, stride=32)
+
+
+@given(st.integers(1, 400), st.integers(0, 20))
+def test_starts_may_be_finer_than_the_stride(length, overlap):
+    cut = plan_tiles(length, 1, size=64, overlap=overlap, stride=64, step=1).rows
+    assert cut.size == 64
+    assert len(cut) == 1 or cut.starts[-1] + 64 == length

@@ -52,7 +52,7 @@ def test_the_overlap_follows_the_reach_and_what_is_said_counts():
     near, far = (replace(BUNDLE, footprint=Footprint(reach_px=reach, bytes_per_pixel=300.0)) for reach in (10, 40))
     scene = grid(4000, 4000)
     assert choose_tiles(scene, near, TileOptions()).rows.blend == 32
-    assert choose_tiles(scene, far, TileOptions()).rows.blend == 80
+    assert choose_tiles(scene, far, TileOptions()).rows.blend == 96
     said = choose_tiles(scene, far, TileOptions(tile=256, overlap=8))
     assert (said.rows.size, said.rows.blend) == (256, 8)
     assert choose_tiles(scene, far, TileOptions(tile=128)).rows.blend == 32, "not more than a quarter of a tile"
