@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from geoseg.core.grid import Grid
+from geoseg.core.placing import cut_to, surroundings
 from geoseg.data.labels.options import value_text
-from geoseg.data.labels.placing import cut_to, surroundings
-from geoseg.data.labels.shapes import polygons_in
 from geoseg.data.splits.blocks import Block, polygons_of
 from geoseg.data.splits.plane import SEGMENT_M, Plane
 from geoseg.data.splits.regions import Regions, prepare
 from geoseg.errors import InputError
+from geoseg.io.shapes import polygons_in
 from geoseg.io.vector import FeatureSource, find_features, read_features
 
 OUTSIDE = "outside"

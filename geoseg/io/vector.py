@@ -37,6 +37,7 @@ GEOMETRY = "geometry"
 PROVENANCE_KEY = "geoseg_provenance"
 
 _OGR_ERRORS = (DataLayerError, DataSourceError, FeatureError, FieldError, GeometryError)
+_SIDE_CARS = (".shx", ".dbf", ".prj", ".cpg")  # of a Shapefile
 _GEOJSON_DIGITS = 8  # about a millimetre
 
 
@@ -185,6 +186,14 @@ def holds_features(source: FeatureSource) -> bool:
             return rows > 0
         count: int = pyogrio.read_info(source.path, layer=source.layer, force_feature_count=True)["features"]
         return count > 0
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files that a vector file is stored in: one, a Shapefile's side-cars too, or all in a folder, sorted."""
+    if path.is_dir():
+        return sorted(file for file in path.rglob("*") if file.is_file())
+    others = [path.with_suffix(suffix) for suffix in _SIDE_CARS] if path.suffix.lower() == ".shp" else []
+    return [path, *(other for other in others if other.is_file())]
 
 
 def read_polygons(path: Path, *, column: str, crs: CRS) -> geopandas.GeoDataFrame:

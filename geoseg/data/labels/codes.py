@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from geoseg.core.grid import Grid, Window
 from geoseg.core.legend import UNLABELLED, Legend
+from geoseg.core.placing import outgrown
 from geoseg.data.ground import LabelReader, LabelWindow
 from geoseg.data.labels.options import LabelSource
-from geoseg.data.labels.placing import outgrown, require_common_ground, shifted
+from geoseg.data.labels.placing import require_common_ground, shifted
 from geoseg.data.labels.recoding import Recoding, recoding
 from geoseg.io.raster import plan_labels
 from geoseg.io.reader import ReadPlan, SceneReader, open_reader

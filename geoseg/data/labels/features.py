@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import shapely
@@ -15,20 +14,17 @@ from shapely.geometry.base import BaseGeometry
 
 from geoseg.core.grid import Grid, Window
 from geoseg.core.legend import UNLABELLED, Legend
+from geoseg.core.placing import cut_to, half_diagonal_m, move, surroundings, to_pixels, widen
 from geoseg.data.ground import LabelReader, LabelWindow
 from geoseg.data.labels.boundary import PixelSizes
 from geoseg.data.labels.options import LabelSource, value_text
-from geoseg.data.labels.placing import cut_to, half_diagonal_m, move, surroundings, to_pixels, widen
 from geoseg.data.labels.recoding import Recoding, recoding
-from geoseg.data.labels.shapes import Shapes, polygons_in, prepare, simple_parts
 from geoseg.errors import InputError
+from geoseg.io.shapes import POLYGON, Shapes, polygons_near, prepare, simple_parts
 from geoseg.io.vector import FeatureSource, find_features, holds_features, read_features
 
-INSIDE = 0
-"""What `open_area` paints with."""
 IGNORED = 254
 """What features are painted with whose value is listed under `ignore`; no class has this index."""
-_POLYGON = 3  # type number of shapely
 _LEFT_OUT = -1
 
 
@@ -73,27 +69,6 @@ def open_features(source: LabelSource, grid: Grid, legend: Legend) -> FeatureLab
     polygons, numbers = _onto_grid(parts, radii, layer.crs, area, grid)
     values = np.where(indices == UNLABELLED, IGNORED, indices).astype(np.uint8)
     return FeatureLabels(shapes=prepare(to_pixels(polygons, grid), values[owners[numbers]]))
-
-
-def open_area(path: Path, grid: Grid) -> Shapes:
-    """The polygons of an area of interest that touch a grid, to be painted with `INSIDE`.
-
-    Raises:
-        MissingFileError: if the file is not there.
-        InputError: if it cannot be read, has no CRS, or no polygons on the grid.
-    """
-    layer = find_features(path)
-    area = surroundings(grid, (0, 0), layer.crs)
-    frame = read_features(layer, area)
-    if frame.empty and not holds_features(layer):
-        raise InputError(f"{path}: holds no polygons; give the area of interest at least one")
-    if frame.empty:
-        raise InputError(f"{path}: the area of interest does not touch the scene; they must cover common ground")
-    parts, _ = simple_parts(shapely.force_2d(frame.geometry.to_numpy()))
-    if (shapely.get_type_id(parts) != _POLYGON).any():
-        raise InputError(f"{path}: holds geometries that are no polygons; an area of interest needs polygons")
-    polygons, _ = _onto_grid(parts, np.zeros(len(parts)), layer.crs, area, grid)
-    return prepare(to_pixels(polygons, grid), np.full(len(polygons), INSIDE, dtype=np.uint8))
 
 
 def _nothing_near(layer: FeatureSource) -> InputError:
@@ -147,7 +122,7 @@ def _radii(
         widths[: len(legend)] = [source.buffer_m.get(c.name, np.nan) for c in legend]
     elif source.buffer_m is not None:
         widths[:] = source.buffer_m
-    radii = np.where(shapely.get_type_id(parts) == _POLYGON, 0.0, widths[indices])
+    radii = np.where(shapely.get_type_id(parts) == POLYGON, 0.0, widths[indices])
     lacking = np.unique(indices[np.isnan(radii) & (indices != UNLABELLED)])
     if lacking.size:
         names = ", ".join(legend[i].name for i in lacking.tolist())
@@ -162,23 +137,14 @@ def _onto_grid(
 ) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
     """Valid polygons in a grid's CRS, and the position of the part that each comes from, rising."""
     solid, thin = np.flatnonzero(radii == 0), np.flatnonzero(radii > 0)
-    polygons, owners = polygons_in(_valid(parts[solid]))
+    polygons, owners = polygons_near(parts[solid], area)
     bands, bearers = parts[thin], thin
     if area is not None:
-        polygons, cut = polygons_in(cut_to(polygons, area))
         bands, crossed = simple_parts(cut_to(bands, area))
-        owners, bearers = owners[cut], thin[crossed]
+        bearers = thin[crossed]
     least = half_diagonal_m(grid)
     wide = widen(move(bands, crs, grid), np.maximum(radii[bearers], least), grid)
     everything = np.concatenate([move(polygons, crs, grid), wide])
     numbers = np.concatenate([solid[owners], bearers])
     order = np.argsort(numbers, kind="stable")
     return everything[order], numbers[order]
-
-
-def _valid(polygons: NDArray[np.object_]) -> NDArray[np.object_]:
-    """Polygons that cross themselves, mended: what any of their loops goes around is inside, holes are not."""
-    valid = polygons.copy()
-    broken = ~shapely.is_valid(polygons)
-    valid[broken] = shapely.make_valid(polygons[broken], method="structure", keep_collapsed=False)
-    return valid

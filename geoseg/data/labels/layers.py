@@ -20,20 +20,19 @@ from geoseg.data.ground import LabelReader, LabelWindow
 from geoseg.data.labels.boundary import BoundaryReader, PixelSizes
 from geoseg.data.labels.codes import open_codes
 from geoseg.data.labels.consensus import RULES, cover, fill
-from geoseg.data.labels.features import IGNORED, INSIDE, open_area, open_features
+from geoseg.data.labels.features import IGNORED, open_features
 from geoseg.data.labels.options import LabelOptions, LabelSource
 from geoseg.data.labels.probabilities import open_probabilities
 from geoseg.data.labels.recoding import check_class_names
-from geoseg.data.labels.shapes import Shapes
 from geoseg.errors import InputError, MissingFileError
+from geoseg.io.area import Area, open_area
 from geoseg.io.dataset import open_raster
 from geoseg.io.fingerprint import fingerprint
-from geoseg.io.vector import VECTOR_SUFFIXES
+from geoseg.io.vector import VECTOR_SUFFIXES, files_of
 
 _VERSION = 2
 """Of this code, in fingerprints: another number where the same files and options give other labels."""
 _SUFFIXES = {*VECTOR_SUFFIXES, ".shp", ".json", ".kml", ".gml", ".gdb", ".sqlite", ".csv"}
-_SIDE_CARS = (".shx", ".dbf", ".prj", ".cpg")  # of a Shapefile
 
 
 class Layer(Protocol):
@@ -78,7 +77,7 @@ class LayeredLabels:
     opinions: tuple[tuple[Layer, ...], ...]
     consensus: str
     background: int | None
-    area: Shapes | None = field(repr=False)
+    area: Area | None = field(repr=False)
 
     @contextmanager
     def reader(self) -> Iterator[LabelReader]:
@@ -118,7 +117,7 @@ class _LayeredReader:
         part = window.intersect(self.labels.grid.window)
         if part is not None:
             area = self.labels.area
-            inside[part.within(window).slices] = True if area is None else area.paint(part) == INSIDE
+            inside[part.within(window).slices] = True if area is None else area.inside(part)
         return inside
 
 
@@ -211,7 +210,7 @@ def _fingerprint(options: LabelOptions, grid: Grid, legend: Legend) -> str:
     facts = {
         "version": _VERSION,
         "files": [_content(_files(source)) for source in options.sources],
-        "aoi": None if options.aoi is None else _content(_with_side_cars(options.aoi)),
+        "aoi": None if options.aoi is None else _content(files_of(options.aoi)),
         "options": told | {"aoi": None},
         "grid": [grid.crs.to_wkt(), list(grid.transform)[:6], *grid.shape],
         "legend": [[c.code, c.name] for c in legend],
@@ -221,16 +220,9 @@ def _fingerprint(options: LabelOptions, grid: Grid, legend: Legend) -> str:
 
 def _files(source: LabelSource) -> list[Path]:
     if _is_vector(source):
-        return _with_side_cars(source.path)
+        return files_of(source.path)
     with open_raster(source.path) as dataset:
         return sorted(map(Path, dataset.files))
-
-
-def _with_side_cars(path: Path) -> list[Path]:
-    if path.is_dir():
-        return sorted(file for file in path.rglob("*") if file.is_file())
-    others = [path.with_suffix(suffix) for suffix in _SIDE_CARS] if path.suffix.lower() == ".shp" else []
-    return [path, *(other for other in others if other.is_file())]
 
 
 def _content(files: Iterable[Path]) -> list[str]:

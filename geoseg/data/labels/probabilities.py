@@ -12,10 +12,11 @@ import numpy as np
 from geoseg.core.bands import BandSet
 from geoseg.core.grid import Grid, Window
 from geoseg.core.legend import Legend
+from geoseg.core.placing import bounds_in, outgrown, same_crs
 from geoseg.data.ground import LabelReader, LabelWindow
 from geoseg.data.labels.consensus import likeliest
 from geoseg.data.labels.options import LabelSource
-from geoseg.data.labels.placing import bounds_in, outgrown, require_common_ground, same_crs, shifted
+from geoseg.data.labels.placing import require_common_ground, shifted
 from geoseg.errors import InputError
 from geoseg.io.raster import plan_raster
 from geoseg.io.reader import ReadPlan, SceneReader, open_reader

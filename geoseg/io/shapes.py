@@ -13,13 +13,16 @@ from shapely.geometry.base import BaseGeometry
 
 from geoseg.core.grid import Window
 from geoseg.core.legend import UNLABELLED
+from geoseg.core.placing import cut_to
 
 SNAP = 2.0**-20
 """Of a pixel: coordinates are multiples of it, so that moving them by whole pixels is exact in floating point."""
 
 _MAX_VERTICES = 256  # of a piece: a window meets few pieces, and painting takes microseconds a vertex
 _MIN_SIDE = 32  # pixels: smaller pieces are not cut, however many vertices they have
-_POLYGON, _FIRST_MULTI = 3, 4  # type numbers of shapely
+POLYGON = 3
+"""Type number of shapely."""
+_FIRST_MULTI = 4  # type numbers from here on are of collections
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -73,8 +76,32 @@ def simple_parts(geometries: NDArray[np.object_]) -> tuple[NDArray[np.object_], 
 def polygons_in(geometries: NDArray[np.object_]) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
     """Polygons in collections of any depth, and the position of their owner."""
     parts, owners = simple_parts(geometries)
-    chosen = shapely.get_type_id(parts) == _POLYGON
+    chosen = shapely.get_type_id(parts) == POLYGON
     return parts[chosen], owners[chosen]
+
+
+def polygons_near(
+    polygons: NDArray[np.object_], area: BaseGeometry | None
+) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
+    """The parts of polygons that lie in an area, mended where they cross themselves, and the position of their owner.
+
+    Args:
+        polygons: (multi)polygons, shape (polygon,).
+        area: in the same CRS, None = everywhere.
+    """
+    parts, owners = polygons_in(_mended(polygons))
+    if area is None:
+        return parts, owners
+    cut, positions = polygons_in(cut_to(parts, area))
+    return cut, owners[positions]
+
+
+def _mended(polygons: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Polygons that cross themselves, made valid: what any of their loops goes around is inside, holes are not."""
+    valid = polygons.copy()
+    broken = ~shapely.is_valid(polygons)
+    valid[broken] = shapely.make_valid(polygons[broken], method="structure", keep_collapsed=False)
+    return valid
 
 
 def _cut(polygons: NDArray[np.object_], owners: NDArray[np.int64]) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
