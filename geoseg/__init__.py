@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from geoseg.io.scene import SceneOptions, open_scene
     from geoseg.io.synth import SynthOptions, synthesise
     from geoseg.models.bundle import load_bundle
+    from geoseg.models.ensemble import Ensemble
     from geoseg.models.zoo import default_bundle_path
     from geoseg.training.split import SplitRequest, split
     from geoseg.training.train import train
@@ -33,6 +34,7 @@ _HOMES = {
     "AreaOptions": "geoseg.evaluation.areas.estimate",
     "AugmentationSheet": "geoseg.views.augmentations",
     "Case": "geoseg.evaluation.cases",
+    "Ensemble": "geoseg.models.ensemble",
     "EvaluateOptions": "geoseg.evaluation.options",
     "Evaluation": "geoseg.evaluation.evaluation",
     "Outputs": "geoseg.inference.outputs",
@@ -68,6 +70,7 @@ __all__ = [
     "AreaOptions",
     "AugmentationSheet",
     "Case",
+    "Ensemble",
     "EvaluateOptions",
     "Evaluation",
     "Outputs",

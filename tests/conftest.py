@@ -75,25 +75,14 @@ def geoseg(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small untrained U-Net for `factory.BANDS` and `factory.LEGEND`, saved as a bundle."""
-    import torch
-    from factory import BANDS, LEGEND
+    from factory import SPEC, write_bundle
 
-    from geoseg.core.provenance import Provenance
-    from geoseg.models.build import build_model
-    from geoseg.models.bundle import BundleContent, save_bundle
-    from geoseg.models.spec import ModelSpec
+    return write_bundle(tmp_path_factory.mktemp("bundle") / "tiny.geoseg", SPEC)
 
-    torch.manual_seed(0)
-    spec = ModelSpec(
-        architecture="unet",
-        encoder="tu-mobilenetv3_small_050",
-        bands=BANDS,
-        indices=("ndvi",),
-        legend=LEGEND,
-        gsd_m=30,
-        decoder_channels=(32, 16, 16, 8, 8),
-    )
-    path = tmp_path_factory.mktemp("bundle") / "tiny.geoseg"
-    content = BundleContent(spec=spec, card="# tiny\n", provenance=Provenance.now(inputs={}))
-    save_bundle(path, build_model(spec).eval(), content)
-    return path
+
+@pytest.fixture(scope="session")
+def other_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Like `tiny_bundle`, with other weights, from training data with other statistics."""
+    from factory import OTHER_SPEC, write_bundle
+
+    return write_bundle(tmp_path_factory.mktemp("bundle") / "other.geoseg", OTHER_SPEC, seed=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from affine import Affine
 
 from geoseg.core.bands import Band, BandSet
 from geoseg.core.legend import LandClass, Legend
+from geoseg.core.provenance import Provenance
+from geoseg.models.spec import ModelSpec
 
 NORTH_UP = Affine(30, 0, 301905, 0, -30, 4154085)
 LEGEND = Legend(
@@ -25,6 +28,31 @@ BANDS = BandSet(
         for name, mean, std in (("blue", 0.1, 0.03), ("green", 0.12, 0.03), ("red", 0.13, 0.05), ("nir", 0.25, 0.08))
     )
 )
+SPEC = ModelSpec(
+    architecture="unet",
+    encoder="tu-mobilenetv3_small_050",
+    bands=BANDS,
+    indices=("ndvi",),
+    legend=LEGEND,
+    gsd_m=30,
+    decoder_channels=(32, 16, 16, 8, 8),
+)
+OTHER_SPEC = replace(
+    SPEC, bands=BandSet(tuple(replace(band, mean=1.2 * band.mean, std=1.5 * band.std) for band in BANDS))
+)
+
+
+def write_bundle(path: Path, spec: ModelSpec, *, seed: int = 0) -> Path:
+    """A bundle of an untrained network."""
+    import torch
+
+    from geoseg.models.build import build_model
+    from geoseg.models.bundle import BundleContent, save_bundle
+
+    torch.manual_seed(seed)
+    content = BundleContent(spec=spec, card=f"# {path.stem}\n", provenance=Provenance.now(inputs={}))
+    save_bundle(path, build_model(spec).eval(), content)
+    return path
 
 
 def reflectance_dn(height: int, width: int, *, seed: int = 0) -> np.ndarray:

@@ -15,7 +15,7 @@ from geoseg.cli.options import (
     AsJson,
     Bands,
     Device,
-    Model,
+    Models,
     Nodata,
     Offset,
     Overwrite,
@@ -24,7 +24,8 @@ from geoseg.cli.options import (
     Scale,
     Sensor,
     Standardise,
-    load_model_file,
+    Tta,
+    load_model_files,
     open_scenes,
     parse_bands,
 )
@@ -97,7 +98,7 @@ def evaluate(
     run: Run = None,
     labels: Labels = None,
     column: Column = None,
-    model: Model = None,
+    model: Models = None,
     probabilities: Probabilities = None,
     legend: LegendFile = None,
     regions: RegionLayer = None,
@@ -118,6 +119,7 @@ def evaluate(
     runtime: Runtime = "auto",
     device: Device = "auto",
     precision: Precision = "auto",
+    tta: Tta = "none",
     out: Out = None,
     report: Report = None,
     areas: Areas = None,
@@ -149,7 +151,7 @@ def evaluate(
         from geoseg.training.run import open_run
 
         trained = open_run(run)
-        cases, model, split = trained.cases, trained.bundle, split or trained.split
+        cases, model, split = trained.cases, [trained.bundle], split or trained.split
     else:
         mapping, references = parse_bands(bands), [read_label_options(path, column) for path in labels or ()]
         opened = [open_scenes([path], mapping, sensor, nodata, scale, offset) for path in scenes or ()]
@@ -166,13 +168,13 @@ def evaluate(
         maps=keep,
         overwrite=overwrite,
         command=shlex.join(["geoseg", *sys.argv[1:]]),
-        predict=PredictOptions(runtime=runtime, device=device, precision=precision, standardise=standardise),
+        predict=PredictOptions(runtime=runtime, device=device, precision=precision, tta=tta, standardise=standardise),
     )
-    bundle = None if maps else load_model_file(model)
+    ensemble = None if maps else load_model_files(model)
     estimates = None if areas is None else load_areas(areas)
     request = None if report is None else ReportRequest(out=report, areas=estimates, overwrite=overwrite)
     with show_progress() as progress:
-        evaluation = evaluate_with_report(cases, bundle, options, request, progress=progress)
+        evaluation = evaluate_with_report(cases, ensemble, options, request, progress=progress)
     _report(evaluation, out, report, as_json=as_json)
 
 

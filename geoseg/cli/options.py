@@ -11,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     from geoseg.io.scene import Scene
     from geoseg.models.bundle import Bundle
+    from geoseg.models.ensemble import Ensemble
 
 Scenes = Annotated[
     list[Path],
@@ -20,6 +21,14 @@ Scenes = Annotated[
 ]
 Model = Annotated[
     Path | None, typer.Option("--model", metavar="FILE", help="The .geoseg bundle [default: the one inside geoseg].")
+]
+Models = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--model",
+        metavar="FILE",
+        help="The .geoseg bundle [default: the one inside geoseg]; repeatable: the probabilities are averaged.",
+    ),
 ]
 Bands = Annotated[
     str | None,
@@ -46,6 +55,10 @@ Device = Annotated[Literal["auto", "cpu", "cuda", "tensorrt"], typer.Option("--d
 Precision = Annotated[
     Literal["auto", "fp32", "bf16", "fp16", "int8"],
     typer.Option("--precision", help="auto: the fastest here that agrees with fp32 on samples of the scene."),
+]
+Tta = Annotated[
+    Literal["none", "flips", "d4", "scales"],
+    typer.Option("--tta", help="Average over views of every tile: 4 flips, 8 turns and flips, or 3 scales."),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -99,3 +112,10 @@ def load_model_file(path: Path | None) -> Bundle:
     from geoseg.models.zoo import default_bundle_path
 
     return load_bundle(path or default_bundle_path())
+
+
+def load_model_files(paths: list[Path] | None) -> Ensemble:
+    """The named bundles, which must belong together, or the default one."""
+    from geoseg.models.ensemble import Ensemble
+
+    return Ensemble(bundles=tuple(map(load_model_file, paths or (None,))))

@@ -15,7 +15,7 @@ from geoseg.cli.options import (
     AsJson,
     Bands,
     Device,
-    Model,
+    Models,
     Nodata,
     Offset,
     Overwrite,
@@ -25,7 +25,8 @@ from geoseg.cli.options import (
     Scenes,
     Sensor,
     Standardise,
-    load_model_file,
+    Tta,
+    load_model_files,
     open_scenes,
     parse_bands,
     parse_size,
@@ -45,7 +46,7 @@ def predict(
     probabilities: Annotated[
         Path | None, typer.Option("--probabilities", help="Class probabilities as a COG (.tif), a band a class.")
     ] = None,
-    model: Model = None,
+    model: Models = None,
     bands: Bands = None,
     sensor: Sensor = None,
     nodata: Nodata = None,
@@ -62,6 +63,7 @@ def predict(
     runtime: Runtime = "auto",
     device: Device = "auto",
     precision: Precision = "auto",
+    tta: Tta = "none",
     memory: Annotated[
         str | None, typer.Option("--memory", metavar="SIZE", help="What the process may take, as in 2GB or 800MB.")
     ] = None,
@@ -101,19 +103,20 @@ def predict(
         device=device,
         threads=threads,
         precision=precision,
+        tta=tta,
         simplify_m=simplify,
         standardise=standardise,
         resume=resume,
         overwrite=overwrite,
         command=shlex.join(["geoseg", *sys.argv[1:]]),
     )
-    bundle = load_model_file(model)
+    ensemble = load_model_files(model)
     scene = open_scenes(scenes, mapping, sensor, nodata, scale, offset)
     if dry_run:
-        _print_plan(plan_prediction(scene, bundle, outputs, options), as_json=as_json)
+        _print_plan(plan_prediction(scene, ensemble, outputs, options), as_json=as_json)
         return
     with show_progress() as progress:
-        summary = run(scene, bundle, outputs, options=options, progress=progress)
+        summary = run(scene, ensemble, outputs, options=options, progress=progress)
     if as_json:
         typer.echo(json.dumps(summary.to_dict(), indent=2))
     else:

@@ -175,3 +175,20 @@ class BandSet:
             msg = f"{name} needs the bands {', '.join(index.bands)}; found {', '.join(self.names)}"
             raise InputError(msg)
         return index.formula(*(values[i] for i in positions if i is not None))
+
+
+@dataclass(frozen=True, slots=True)
+class BandStack:
+    """The same bands, standardised for each of several networks by statistics and calibration of its own."""
+
+    sets: tuple[BandSet, ...]
+
+    def normalise(
+        self, raw: NDArray[Any], valid: NDArray[np.bool_], indices: tuple[str, ...] = ()
+    ) -> NDArray[np.float32]:
+        """The input of one network after the other; see `BandSet.normalise`.
+
+        Returns:
+            float32, shape (networks * (band + index), row, col).
+        """
+        return np.concatenate([bands.normalise(raw, valid, indices) for bands in self.sets])

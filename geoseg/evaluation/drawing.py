@@ -15,17 +15,17 @@ from geoseg.evaluation.cases import Reference
 from geoseg.evaluation.maps import MapFile, open_map, open_working_map
 from geoseg.evaluation.options import EvaluateOptions
 from geoseg.inference.engine import Progress
-from geoseg.inference.maps import MapFiles, write_mask
-from geoseg.inference.predict import Workplace, draw
+from geoseg.inference.maps import write_mask
+from geoseg.inference.predict import DrawnMap, Workplace, draw
 from geoseg.io.fingerprint import fingerprints
 from geoseg.io.output import check_writable
 from geoseg.io.style import raster_qml
-from geoseg.models.bundle import Bundle
+from geoseg.models.ensemble import Ensemble
 
 
 @contextmanager
 def mapped(
-    reference: Reference, bundle: Bundle | None, options: EvaluateOptions, progress: Progress
+    reference: Reference, ensemble: Ensemble | None, options: EvaluateOptions, progress: Progress
 ) -> Iterator[MapFile]:
     """The map of a case: as it was given, or drawn into a temporary folder."""
     case, legend = reference.case, reference.labels.legend
@@ -33,12 +33,12 @@ def mapped(
         yield open_map(case.map, legend, case.probabilities)
         return
     assert reference.fit is not None  # noqa: S101  (every scene was fitted)
-    assert bundle is not None  # noqa: S101
+    assert ensemble is not None  # noqa: S101
     with TemporaryDirectory(prefix="geoseg-") as folder:
         predict = replace(options.predict, grid="model")
-        maps = draw(reference.fit, bundle, Workplace(folder=Path(folder)), predict, progress).maps
-        _keep(reference, maps, options)
-        yield open_working_map(maps.codes, maps.confidence, legend)
+        drawn = draw(reference.fit, ensemble, Workplace(folder=Path(folder)), predict, progress)
+        _keep(reference, drawn, options)
+        yield replace(open_working_map(drawn.maps.codes, drawn.maps.confidence, legend), runtime=drawn.runtime)
 
 
 def kept(reference: Reference, options: EvaluateOptions) -> Path | None:
@@ -64,11 +64,12 @@ def check_kept(reference: Reference, options: EvaluateOptions) -> None:
     check_writable(path, overwrite=options.overwrite)
 
 
-def _keep(reference: Reference, maps: MapFiles, options: EvaluateOptions) -> None:
+def _keep(reference: Reference, drawn: DrawnMap, options: EvaluateOptions) -> None:
     path = kept(reference, options)
     if path is None:
         return
     provenance = Provenance.now(inputs=fingerprints(reference.fit.scene.paths if reference.fit else ()))
-    tags = {"GEOSEG_PROVENANCE": json.dumps(replace(provenance, command=options.command).to_dict(), sort_keys=True)}
-    write_mask(maps, reference.labels.legend, path, tags)
+    provenance = replace(provenance, command=options.command, runtime=drawn.runtime)
+    tags = {"GEOSEG_PROVENANCE": json.dumps(provenance.to_dict(), sort_keys=True)}
+    write_mask(drawn.maps, reference.labels.legend, path, tags)
     path.with_suffix(".qml").write_text(raster_qml(reference.labels.legend), encoding="utf-8")

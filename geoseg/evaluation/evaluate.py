@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from geoseg.core.legend import Legend
@@ -20,15 +21,16 @@ from geoseg.evaluation.options import EvaluateOptions
 from geoseg.evaluation.partition import OUTSIDE
 from geoseg.evaluation.plan import EvaluationPlan, plan_evaluation
 from geoseg.evaluation.tally import Tally
-from geoseg.inference.contract import CheckOptions, check_scene
+from geoseg.inference.contract import CheckOptions, check_ensemble
 from geoseg.inference.engine import Progress
 from geoseg.io.fingerprint import fingerprints
 from geoseg.models.bundle import Bundle
+from geoseg.models.ensemble import Ensemble, as_ensemble
 
 
 def evaluate(
     cases: Sequence[Case],
-    bundle: Bundle | None = None,
+    bundle: Bundle | Ensemble | None = None,
     options: EvaluateOptions = EvaluateOptions(),  # noqa: B008  (frozen)
     *,
     progress: Progress = lambda _stage, _done, _total: None,
@@ -37,23 +39,26 @@ def evaluate(
 
     Args:
         cases: finished maps, or scenes, each with its reference; see `pair_cases`.
-        bundle: the model that maps the scenes; not needed for finished maps.
+        bundle: the model that maps the scenes, or several whose mean does; not needed for finished maps.
         options: what is counted, and how it is taken apart.
         progress: told stages, done and total.
 
     Raises:
-        ContractError: a scene does not fit the bundle.
+        ContractError: a scene does not fit a model.
         InputError: a map, labels, a split or regions cannot be used, do not fit each other, or have no common ground.
         OutputError: a map cannot be kept where it is wanted.
     """
-    references = _open(cases, bundle, options)
+    ensemble = None if bundle is None else as_ensemble(bundle)
+    references = _open(cases, ensemble, options)
     plan = plan_evaluation(references, options)
     tallies: dict[Key, Tally] = {}
     records = []
+    runtimes: dict[str, None] = {}
     for number, reference in enumerate(references):
-        with mapped(reference, bundle, options, progress) as map_file:
+        with mapped(reference, ensemble, options, progress) as map_file:
             add(tallies, count_map(number, reference, map_file, plan.counts, progress))
             records.append(reference.record(kept(reference, options)))
+            runtimes |= {} if map_file.runtime is None else {map_file.runtime: None}
     total = _total(tallies, plan, references)
     groupings = _groupings(tallies, plan, references)
     _require_overlap(groupings, options)
@@ -66,36 +71,36 @@ def evaluate(
         tolerance_m=plan.counts.tolerance_m,
         ground=plan.ground,
         cases=tuple(records),
-        model="" if bundle is None else str(bundle.path),
-        provenance=_provenance(references, bundle, options),
+        model="" if ensemble is None else ", ".join(str(member.path) for member in ensemble.bundles),
+        provenance=replace(_provenance(references, ensemble, options), runtime="; ".join(runtimes) or None),
         notes=(*_findings(references), *plan.notes, *why_not, *_lacks(total)),
     )
 
 
-def _open(cases: Sequence[Case], bundle: Bundle | None, options: EvaluateOptions) -> tuple[Reference, ...]:
+def _open(cases: Sequence[Case], ensemble: Ensemble | None, options: EvaluateOptions) -> tuple[Reference, ...]:
     """Every case with its labels open on the grid of its map."""
     if not cases:
         raise InputError("found nothing to judge, needed at least one scene or map with labels")
-    legend = _legend(cases, bundle, options)
+    legend = _legend(cases, ensemble, options)
     references = []
     for name, case in zip(unique_names(cases), cases, strict=True):
         fit = None
         if case.scene is not None:
-            if bundle is None:
+            if ensemble is None:
                 raise InputError(f"{case.name}: a scene needs a model that maps it; give one, or a finished map")
             check = CheckOptions(standardise=options.predict.standardise)
-            fit = check_scene(case.scene, bundle.spec, check).require()
+            fit = check_ensemble(case.scene, ensemble, check).require()
         references.append(open_reference(case, name, legend, fit))
     for reference in references:
         check_kept(reference, options)
     return tuple(references)
 
 
-def _legend(cases: Sequence[Case], bundle: Bundle | None, options: EvaluateOptions) -> Legend:
+def _legend(cases: Sequence[Case], ensemble: Ensemble | None, options: EvaluateOptions) -> Legend:
     """One for all cases: the model's where there is one, else the one that was given, else that of the maps."""
     maps = [case.map for case in cases if case.map is not None]
-    if bundle is not None:
-        legend = bundle.spec.legend
+    if ensemble is not None:
+        legend = ensemble.spec.legend
     elif options.legend is not None:
         return options.legend
     elif maps:
@@ -187,10 +192,10 @@ def _lacks(total: Tally) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _provenance(references: Sequence[Reference], bundle: Bundle | None, options: EvaluateOptions) -> Provenance:
+def _provenance(references: Sequence[Reference], ensemble: Ensemble | None, options: EvaluateOptions) -> Provenance:
     paths = [path for r in references for path in (*_map_paths(r.case), *r.labels.paths)]
     paths += [path for path in (options.split, options.regions) if path is not None]
-    inputs = fingerprints(paths) | ({} if bundle is None else {bundle.path.name: bundle.sha256})
+    inputs = fingerprints(paths) | ({} if ensemble is None else dict(ensemble.hashes))
     return Provenance.now(inputs=inputs, command=options.command, seed=options.bootstrap.seed)
 
 

@@ -26,7 +26,7 @@ class MapFile:
     """A class raster, and where probabilities for it are.
 
     `confidence` has one band, the probability of the mapped class; or, with `rows`, a band for each class: band i is
-    of the class `rows[i]`. None = no probabilities.
+    of the class `rows[i]`. None = no probabilities. `runtime` is what drew the map just now, None for a finished one.
     """
 
     path: Path
@@ -34,6 +34,7 @@ class MapFile:
     codes: ReadPlan
     confidence: ReadPlan | None = None
     rows: tuple[int, ...] = ()
+    runtime: str | None = None
 
     @property
     def grid(self) -> Grid:

@@ -7,11 +7,12 @@ from enum import StrEnum
 
 import numpy as np
 
-from geoseg.core.bands import BandSet
+from geoseg.core.bands import BandSet, BandStack
 from geoseg.core.raster import Raster
 from geoseg.errors import ContractError
 from geoseg.io.identify import says_assumed
 from geoseg.io.scene import Scene
+from geoseg.models.ensemble import Ensemble
 from geoseg.models.spec import ModelSpec
 
 GSD_TOLERANCE = 0.1  # resample when the ground sampling distance differs by more than this share
@@ -55,7 +56,7 @@ class Fit:
 
     `scene` is on the working grid with the model's bands in the model's order; `bands` carry the scene's calibration
     and the model's statistics. `source` is the same on the grid on which it came, `preview` a decimated read of that
-    (None where bands are missing).
+    (None where bands are missing). `others` are the bands that normalise it for further models of an ensemble.
     """
 
     findings: tuple[Finding, ...]
@@ -63,6 +64,12 @@ class Fit:
     bands: BandSet
     source: Scene
     preview: Raster | None = None
+    others: tuple[BandSet, ...] = ()
+
+    @property
+    def stack(self) -> BandSet | BandStack:
+        """What normalises the scene for all models together."""
+        return BandStack((self.bands, *self.others)) if self.others else self.bands
 
     @property
     def accepted(self) -> bool:
@@ -87,6 +94,25 @@ def check_scene(scene: Scene, spec: ModelSpec, options: CheckOptions = CheckOpti
     if fit.preview is None:
         return fit
     return replace(fit, findings=(*fit.findings, _judge_values(fit.bands, fit.preview)))
+
+
+def check_ensemble(scene: Scene, ensemble: Ensemble, options: CheckOptions = CheckOptions()) -> Fit:
+    """Compare a scene with the contracts of models that map it together; further ones are named in what they find."""
+    first, *others = ensemble.bundles
+    fit = check_scene(scene, first.spec, options)
+    for name, bundle in zip(ensemble.names[1:], others, strict=True):
+        fit = _fit_another(fit, name, bundle.spec, options)
+    return fit
+
+
+def _fit_another(fit: Fit, name: str, spec: ModelSpec, options: CheckOptions) -> Fit:
+    """The fit of one more model, which differs from the first one's contract in mean and std alone."""
+    if fit.preview is None:
+        return fit
+    bands, scaling = _fit_scaling(fit.source, spec, fit.preview, options)
+    findings = (scaling, _judge_values(bands, fit.preview))
+    own = (replace(found, text=f"{found.text} ({name})") for found in findings if found not in fit.findings)
+    return replace(fit, findings=(*fit.findings, *own), others=(*fit.others, bands))
 
 
 def fit_scene(scene: Scene, spec: ModelSpec, options: CheckOptions = CheckOptions()) -> Fit:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.core.bands import BandSet
+from geoseg.core.bands import BandSet, BandStack
 from geoseg.core.grid import Window
 from geoseg.core.raster import Raster
 from geoseg.core.tiling import TilePlan
@@ -51,7 +51,7 @@ class Job:
     """
 
     scene: Scene
-    bands: BandSet
+    bands: BandSet | BandStack
     indices: tuple[str, ...]
     classes: int
     plan: TilePlan

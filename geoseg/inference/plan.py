@@ -15,8 +15,8 @@ from geoseg.core.tiling import TilePlan
 from geoseg.errors import InputError, OutputError
 from geoseg.inference.contract import Finding, Fit
 from geoseg.inference.samples import read_samples
-from geoseg.models.bundle import Bundle
 from geoseg.models.runtime.protocol import Runtime
+from geoseg.models.spec import ModelSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +60,9 @@ class PredictPlan:
             yield f"time: about {_duration(self.seconds)} for inference, from two tries on this machine"
 
 
-def disk_of(plan: TilePlan, bundle: Bundle, *, kept: bool) -> int:
+def disk_of(plan: TilePlan, spec: ModelSpec, *, kept: bool) -> int:
     """Bytes of working rasters; `kept` = with all class probabilities."""
-    return plan.rows.length * plan.cols.length * (3 + (2 * bundle.spec.classes if kept else 0))
+    return plan.rows.length * plan.cols.length * (3 + (2 * spec.classes if kept else 0))
 
 
 def require_room(memory: int, disk: int, folder: Path) -> None:
@@ -91,13 +91,13 @@ def require_room(memory: int, disk: int, folder: Path) -> None:
         )
 
 
-def seconds_of(plan: TilePlan, fit: Fit, bundle: Bundle, runtime: Runtime) -> float | None:
+def seconds_of(plan: TilePlan, fit: Fit, spec: ModelSpec, runtime: Runtime) -> float | None:
     """How long inference takes, from a small tile that is inferred twice; None without valid pixels to try on.
 
     Raises:
         InputError: a part of the scene cannot be read.
     """
-    for sample in read_samples(fit, bundle.spec, 1):
+    for sample in read_samples(fit, spec, 1):
         runtime(sample.channels[None])  # what is made once
         start = time.perf_counter()
         runtime(sample.channels[None])

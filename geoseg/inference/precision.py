@@ -65,10 +65,11 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """A precision, and why it was taken."""
+    """A precision, and why it was taken; `compared` with fp32 on samples, or not."""
 
     precision: str
     reason: str
+    compared: bool = False
 
 
 def open_for_scene(
@@ -113,9 +114,9 @@ def choose(
         candidate = ready(name)
         agreement = compare(wanted, (classes(candidate, sample) for sample in samples), legend)
         if agreement.good:
-            return candidate, Choice(precision=name, reason=str(agreement))
+            return candidate, Choice(precision=name, reason=str(agreement), compared=True)
         refused.append(f"in {name} {agreement}")
-    return plain, Choice(precision="fp32", reason="; ".join(refused))
+    return plain, Choice(precision="fp32", reason="; ".join(refused), compared=True)
 
 
 def classes(runtime: Runtime, sample: Sample) -> NDArray[np.intp]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,20 +14,23 @@ from geoseg.core.legend import Legend
 from geoseg.core.provenance import Provenance
 from geoseg.core.tiling import TilePlan
 from geoseg.errors import InputError, OutputError
-from geoseg.inference.contract import CheckOptions, Fit, check_scene
+from geoseg.inference.contract import CheckOptions, Fit, check_ensemble
 from geoseg.inference.engine import Job, Progress, infer
 from geoseg.inference.journal import Journal, work_folder
 from geoseg.inference.maps import MapFiles, MapWriter, map_strips, regrid, write_mask, write_probabilities
+from geoseg.inference.networks import Networks, open_networks
 from geoseg.inference.outputs import Outputs, check_outputs, publish
 from geoseg.inference.plan import PredictPlan, disk_of, require_room, seconds_of
-from geoseg.inference.precision import Choice, open_for_scene
+from geoseg.inference.precision import Choice
 from geoseg.inference.summary import Summary, measure
-from geoseg.inference.tiles import TileOptions, choose_tiles, memory_of
+from geoseg.inference.tiles import Load, TileOptions, choose_tiles, load_of, memory_of
 from geoseg.io.fingerprint import fingerprints
 from geoseg.io.scene import Scene
 from geoseg.io.style import raster_qml
 from geoseg.models.bundle import Bundle
-from geoseg.models.runtime import Runtime, RuntimeOptions
+from geoseg.models.ensemble import Ensemble, as_ensemble
+from geoseg.models.runtime import RuntimeOptions
+from geoseg.models.runtime.augmented import require_tta
 from geoseg.vectorize.pipeline import PolygonOptions, PolygonSummary, polygonize
 from geoseg.vectorize.trace import LabelStrip
 
@@ -40,8 +43,11 @@ class PredictOptions:
     resampled before the argmax). `tile` is the largest side of a tile and `overlap` that of neighbours, in px, and
     `memory` what the process may take, in bytes; None = see `geoseg.inference.tiles`. `simplify_m` is the tolerance for
     polygon borders in m. `precision` is one of `geoseg.models.runtime.PRECISIONS`, or "auto": see
-    `geoseg.inference.precision`. `resume` goes on with what an earlier end of the same prediction has left, where there
-    is something.
+    `geoseg.inference.precision`. `tta`, the test-time augmentation, is one of `geoseg.models.runtime.augmented.TTA`.
+    `resume` goes on with what an earlier end of the same prediction has left, where there is something.
+
+    Raises:
+        InputError: for an unknown test-time augmentation.
     """
 
     grid: Literal["model", "scene"] = "model"
@@ -52,22 +58,26 @@ class PredictOptions:
     device: str = "auto"
     threads: int | None = None
     precision: str = "auto"
+    tta: str = "none"
     simplify_m: float | None = None
     standardise: bool | None = None
     resume: bool = False
     overwrite: bool = False
     command: str = ""
 
+    def __post_init__(self) -> None:
+        require_tta(self.tta)
+
 
 def predict(
     scene: Scene,
-    bundle: Bundle,
+    bundle: Bundle | Ensemble,
     outputs: Outputs,
     *,
     options: PredictOptions = PredictOptions(),
     progress: Progress = lambda _stage, _done, _total: None,
 ) -> Summary:
-    """Map a scene with a bundle: mask, probabilities and polygons appear together once all are finished.
+    """Map a scene with a bundle, or the mean of several: mask, probabilities and polygons appear together at the end.
 
     Beside the first output a hidden folder holds what is finished; it stays where the work ends early.
 
@@ -76,21 +86,21 @@ def predict(
         InputError: the scene cannot be read.
         OutputError: an output exists, has an unknown suffix or cannot be written; or an earlier run was not finished.
     """
-    spec = bundle.spec
-    check_outputs(outputs, overwrite=options.overwrite, inputs=(*scene.paths, bundle.path))
-    inputs = fingerprints(scene.paths) | {bundle.path.name: bundle.sha256}
+    ensemble = as_ensemble(bundle)
+    legend = ensemble.spec.legend
+    fit = _check(scene, ensemble, outputs, options)
+    inputs = fingerprints(scene.paths) | dict(ensemble.hashes)
     provenance = Provenance.now(inputs=inputs, command=options.command)
-    fit = check_scene(scene, spec, CheckOptions(standardise=options.standardise)).require()
     first = outputs.paths[0]
     with work_folder(first, resume=options.resume, overwrite=options.overwrite) as work, _blaming_the_disk(work):
         place = Workplace(folder=work, with_probabilities=outputs.probabilities is not None, inputs=inputs)
-        drawn = draw(fit, bundle, place, options, progress)
+        drawn = draw(fit, ensemble, place, options, progress)
         maps = drawn.maps
-        figures = measure(maps, spec.legend)
+        figures = measure(maps, legend)
         provenance = replace(provenance, runtime=drawn.runtime)
         polygon_options = PolygonOptions(simplify_m=options.simplify_m, provenance=provenance)
         staged = outputs.inside(work / "finished")
-        written = _write_outputs(maps, spec.legend, staged, polygon_options)
+        written = _write_outputs(maps, legend, staged, polygon_options)
         publish(staged, outputs)
     return Summary(
         figures=figures,
@@ -99,6 +109,8 @@ def predict(
         runtime=drawn.runtime,
         precision=drawn.choice.precision,
         precision_reason=drawn.choice.reason,
+        tta=options.tta,
+        models=ensemble.names,
         redundancy=drawn.redundancy,
         findings=fit.findings,
         outputs=tuple(str(path) for path in outputs.paths),
@@ -108,7 +120,7 @@ def predict(
 
 
 def plan_prediction(
-    scene: Scene, bundle: Bundle, outputs: Outputs, options: PredictOptions = PredictOptions()
+    scene: Scene, bundle: Bundle | Ensemble, outputs: Outputs, options: PredictOptions = PredictOptions()
 ) -> PredictPlan:
     """Decide everything, try a small tile twice, and write nothing.
 
@@ -117,10 +129,11 @@ def plan_prediction(
         InputError: the scene cannot be read, or memory, tile and overlap do not fit each other.
         OutputError: an output exists, has an unknown suffix or cannot be written.
     """
-    check_outputs(outputs, overwrite=options.overwrite, inputs=(*scene.paths, bundle.path))
-    fit = check_scene(scene, bundle.spec, CheckOptions(standardise=options.standardise)).require()
-    plan = _tiles(fit, bundle, options)
-    runtime, choice = _open_runtime(fit, bundle, options)
+    ensemble = as_ensemble(bundle)
+    fit = _check(scene, ensemble, outputs, options)
+    load = load_of(ensemble, options.tta)
+    plan = _tiles(fit, load, options)
+    networks = _open(fit, ensemble, options)
     kept = outputs.probabilities is not None or (options.grid == "scene" and fit.source.grid != fit.scene.grid)
     return PredictPlan(
         shape=fit.scene.grid.shape,
@@ -128,11 +141,11 @@ def plan_prediction(
         tile=(plan.rows.size, plan.cols.size),
         overlap=(plan.rows.blend, plan.cols.blend),
         redundancy=plan.redundancy,
-        memory_bytes=memory_of(plan, bundle),
-        disk_bytes=disk_of(plan, bundle, kept=kept),
-        runtime=runtime.name,
-        precision_reason=choice.reason,
-        seconds=seconds_of(plan, fit, bundle, runtime),
+        memory_bytes=memory_of(plan, load),
+        disk_bytes=disk_of(plan, ensemble.spec, kept=kept),
+        runtime=networks.runtime.name,
+        precision_reason=networks.choice.reason,
+        seconds=seconds_of(plan, fit, ensemble.spec, networks.runtime),
         findings=fit.findings,
     )
 
@@ -159,57 +172,64 @@ class Workplace:
     inputs: Mapping[str, str] = field(default_factory=dict)
 
 
-def draw(fit: Fit, bundle: Bundle, place: Workplace, options: PredictOptions, progress: Progress) -> DrawnMap:
-    """Map a scene that fits a bundle to working rasters; see `MapFiles`.
+def draw(fit: Fit, ensemble: Ensemble, place: Workplace, options: PredictOptions, progress: Progress) -> DrawnMap:
+    """Map a scene that fits an ensemble to working rasters; see `MapFiles`.
 
     Raises:
         InputError: the scene cannot be read.
         OutputError: the folder cannot be written, or holds another work.
     """
-    spec = bundle.spec
-    plan = _tiles(fit, bundle, options)
+    spec, load = ensemble.spec, load_of(ensemble, options.tta)
+    plan = _tiles(fit, load, options)
     to_scene = options.grid == "scene" and fit.source.grid != fit.scene.grid
     kept = to_scene or place.with_probabilities
-    runtime, choice = _open_runtime(fit, bundle, options)
+    networks = _open(fit, ensemble, options)
     maps = MapFiles.in_folder(place.folder, fit.scene.grid, name="model", with_probabilities=kept)
     journal = Journal(place.folder)
-    journal.take_up(_identity(fit, place, plan, runtime.name, kept=kept))
-    require_room(memory_of(plan, bundle), 0 if journal.done else disk_of(plan, bundle, kept=kept), place.folder)
+    journal.take_up(_identity(networks, place, plan, kept=kept))
+    require_room(memory_of(plan, load), 0 if journal.done else disk_of(plan, spec, kept=kept), place.folder)
     job = Job(
-        scene=fit.scene, bands=fit.bands, indices=spec.indices, classes=spec.classes, plan=plan, done=journal.done
+        scene=fit.scene, bands=fit.stack, indices=spec.indices, classes=spec.classes, plan=plan, done=journal.done
     )
     with MapWriter(maps, spec.legend) as writer:
-        for piece in infer(job, runtime, progress):
+        for piece in infer(job, networks.runtime, progress):
             writer.write(piece)
             if piece.done > journal.done:
                 writer.sync()
                 journal.mark(piece.done)
     if to_scene:
         maps = regrid(maps, fit.source, spec.legend, place.folder, progress)
-    return DrawnMap(maps=maps, runtime=runtime.name, choice=choice, redundancy=plan.redundancy)
+    runtime = networks.runtime.name
+    return DrawnMap(maps=maps, runtime=runtime, choice=networks.choice, redundancy=plan.redundancy)
 
 
-def _tiles(fit: Fit, bundle: Bundle, options: PredictOptions) -> TilePlan:
+def _check(scene: Scene, ensemble: Ensemble, outputs: Outputs, options: PredictOptions) -> Fit:
+    files = (*scene.paths, *(bundle.path for bundle in ensemble.bundles))
+    check_outputs(outputs, overwrite=options.overwrite, inputs=files)
+    return check_ensemble(scene, ensemble, CheckOptions(standardise=options.standardise)).require()
+
+
+def _tiles(fit: Fit, load: Load, options: PredictOptions) -> TilePlan:
     wanted = TileOptions(tile=options.tile, overlap=options.overlap, memory=options.memory)
-    return choose_tiles(fit.scene.grid, bundle, wanted)
+    return choose_tiles(fit.scene.grid, load, wanted)
 
 
-def _open_runtime(fit: Fit, bundle: Bundle, options: PredictOptions) -> tuple[Runtime, Choice]:
+def _open(fit: Fit, ensemble: Ensemble, options: PredictOptions) -> Networks:
     asked = RuntimeOptions(runtime=options.runtime, device=options.device, threads=options.threads)
-    return open_for_scene(fit, bundle, asked, options.precision)
+    return open_networks(fit, ensemble, asked, options.precision, options.tta)
 
 
-def _identity(fit: Fit, place: Workplace, plan: TilePlan, runtime: str, *, kept: bool) -> dict[str, str]:
+def _identity(networks: Networks, place: Workplace, plan: TilePlan, *, kept: bool) -> dict[str, str]:
     """Everything that the numbers in the working rasters depend on, by name."""
     versions = Provenance.now(inputs={}).versions
     found = {f"version of {name}": version for name, version in versions.items() if name != "python"}
     found |= {f"content of {name}": value for name, value in place.inputs.items()}
-    found |= {"runtime": runtime, "probabilities": "kept" if kept else "not kept"}
+    found |= {**networks.identity, "probabilities": "kept" if kept else "not kept"}
     cuts = {
         name: {"tiles": len(cut), "size": cut.size, "overlap": cut.blend, "of": cut.length}
         for name, cut in (("rows", plan.rows), ("cols", plan.cols))
     }
-    return found | dict(flat(cuts | {"bands": [asdict(band) for band in fit.bands]}))
+    return found | dict(flat(cuts))
 
 
 @contextmanager

@@ -40,7 +40,7 @@ def read_samples(fit: Fit, spec: ModelSpec, count: int) -> Iterator[Sample]:
             raster = reader.read(window)
             if raster.valid.mean() < _VALID_SHARE:
                 continue
-            yield Sample(channels=fit.bands.normalise(raster.data, raster.valid, spec.indices), valid=raster.valid)
+            yield Sample(channels=fit.stack.normalise(raster.data, raster.valid, spec.indices), valid=raster.valid)
             found += 1
             if found == count:
                 return

@@ -27,7 +27,8 @@ class Summary:
     """What was made and how.
 
     `polygons` is None when none were written, `notes` are what the writer has to say, `redundancy` is pixels computed
-    over pixels wanted, `precision_reason` says why the network computed in `precision`.
+    over pixels wanted, `precision_reason` says why the network computed in `precision`. `tta` is the test-time
+    augmentation, `models` are the names of the models whose mean was taken.
     """
 
     figures: MapFigures
@@ -36,6 +37,8 @@ class Summary:
     runtime: str
     precision: str
     precision_reason: str
+    tta: str
+    models: tuple[str, ...]
     redundancy: float
     findings: tuple[Finding, ...]
     outputs: tuple[str, ...]

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from geoseg.core.grid import Grid
 from geoseg.core.tiling import TilePlan, plan_tiles
 from geoseg.errors import InputError
-from geoseg.models.bundle import Bundle
+from geoseg.models.ensemble import Ensemble
 from geoseg.models.footprint import Footprint
+from geoseg.models.runtime.augmented import view_scales
 
 MEMORY = 1_200_000_000  # bytes of the whole process that a plan keeps to where nobody says how many
 _PROCESS = 400_000_000  # bytes without any tile: interpreter, libraries, GDAL's cache
@@ -33,26 +34,57 @@ class TileOptions:
     memory: int | None = None
 
 
-def choose_tiles(grid: Grid, bundle: Bundle, options: TileOptions) -> TilePlan:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What a tile costs and needs around it: bytes a pixel of it, and pixels that the networks look around.
+
+    Tile sides are multiples of `stride`; `classes` is how many probabilities each pixel gets.
+    """
+
+    stride: int
+    classes: int
+    reach_px: int
+    bytes_per_pixel: float
+
+
+def load_of(ensemble: Ensemble, tta: str = "none") -> Load:
+    """The load of networks that are held together, seen through the largest view of a tile.
+
+    Where the view is coarser than the tile, networks look further around on the ground.
+    """
+    spec, scales = ensemble.spec, view_scales(tta)
+    footprints = [bundle.footprint or _USUAL for bundle in ensemble.bundles]
+    networks = _RUNTIME_FACTOR * sum(footprint.bytes_per_pixel for footprint in footprints)
+    channels = spec.channels * len(footprints)
+    around = _HELD * 4 * spec.classes + 2 * (4 * channels + 4 * len(spec.bands))
+    averaging = 0 if len(footprints) == 1 and tta == "none" else 2 * 4 * spec.classes
+    return Load(
+        stride=spec.stride,
+        classes=spec.classes,
+        reach_px=math.ceil(max(footprint.reach_px for footprint in footprints) / min(scales)),
+        bytes_per_pixel=max(scales) ** 2 * (networks + averaging) + around,
+    )
+
+
+def choose_tiles(grid: Grid, load: Load, options: TileOptions) -> TilePlan:
     """Tiles as large as the memory allows, overlapping by twice the reach of the network, at most by a quarter.
 
     Raises:
         InputError: no tile fits into the memory, or tile and overlap do not fit each other or the model's stride.
     """
-    size = options.tile if options.tile is not None else _largest_tile(bundle, options.memory or MEMORY)
+    size = options.tile if options.tile is not None else _largest_tile(load, options.memory or MEMORY)
     overlap = options.overlap
     if overlap is None:
-        stride = bundle.spec.stride
-        overlap = max(0, min(_round_up(2 * _footprint(bundle).reach_px, stride), size // 4, size - stride))
-    return plan_tiles(*grid.shape, size=size, overlap=overlap, stride=bundle.spec.stride)
+        overlap = max(0, min(_round_up(2 * load.reach_px, load.stride), size // 4, size - load.stride))
+    return plan_tiles(*grid.shape, size=size, overlap=overlap, stride=load.stride)
 
 
-def _largest_tile(bundle: Bundle, memory: int) -> int:
-    stride = bundle.spec.stride
-    room = max(0, memory - _PROCESS) / _bytes_per_pixel(bundle)
+def _largest_tile(load: Load, memory: int) -> int:
+    stride = load.stride
+    room = max(0, memory - _PROCESS) / load.bytes_per_pixel
     side = min(math.isqrt(int(room)), _LARGEST) // stride * stride
     if side < _SMALLEST * stride:
-        least = _PROCESS + (_SMALLEST * stride) ** 2 * _bytes_per_pixel(bundle)
+        least = _PROCESS + (_SMALLEST * stride) ** 2 * load.bytes_per_pixel
         raise InputError(
             f"{memory / 1e9:.2f} GB of memory hold no tile of this model, needed are {least / 1e9:.2f} GB; give "
             "more with --memory, or the size with --tile"
@@ -60,22 +92,11 @@ def _largest_tile(bundle: Bundle, memory: int) -> int:
     return side
 
 
-def memory_of(plan: TilePlan, bundle: Bundle) -> int:
+def memory_of(plan: TilePlan, load: Load) -> int:
     """Bytes that the process takes at its peak, an estimate: grows with the tile and, a little, with the width."""
-    carried = 2 * 4 * bundle.spec.classes * plan.rows.blend * plan.cols.length
+    carried = 2 * 4 * load.classes * plan.rows.blend * plan.cols.length
     tile = plan.rows.size * plan.cols.size
-    return round(_PROCESS + tile * _bytes_per_pixel(bundle) + carried)
-
-
-def _bytes_per_pixel(bundle: Bundle) -> float:
-    """Of a tile, in the network and around it: probabilities that wait, channels and stored numbers."""
-    spec = bundle.spec
-    around = _HELD * 4 * spec.classes + 2 * (4 * spec.channels + 4 * len(spec.bands))
-    return _RUNTIME_FACTOR * _footprint(bundle).bytes_per_pixel + around
-
-
-def _footprint(bundle: Bundle) -> Footprint:
-    return bundle.footprint or _USUAL
+    return round(_PROCESS + tile * load.bytes_per_pixel + carried)
 
 
 def _round_up(length: int, multiple: int) -> int:

@@ -6,13 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from factory import BANDS, write_scene
+from factory import BANDS, write_raster, write_scene
 
+from geoseg.core.bands import BandStack
 from geoseg.core.tiling import plan_tiles
 from geoseg.errors import InputError
 from geoseg.inference.engine import READ_ATTEMPTS, Job, infer
 from geoseg.io.reader import SceneReader
 from geoseg.io.scene import open_scene
+from geoseg.models.runtime.augmented import TTA, augmented
+from geoseg.models.runtime.averaged import AveragedRuntime
 
 
 class Pointwise:
@@ -58,6 +61,37 @@ def test_any_tiling_gives_the_same_probabilities(scene, size, overlap):
     whole, _ = run(job_of(scene, size=512, overlap=0), Pointwise())
     tiled, _ = run(job_of(scene, size=size, overlap=overlap), Pointwise())
     np.testing.assert_allclose(tiled, whole, rtol=0, atol=1e-6)
+
+
+@pytest.fixture
+def smooth_scene(tmp_path):
+    """One without detail, which resampling would smooth, and with nodata."""
+    row, col = np.mgrid[:150, :110]
+    values = [0.1 + 0.03 * np.sin(row / 30 + k) * np.cos(col / 40) for k in range(4)]
+    data = ((np.array(values) + 0.1) / 2e-5).astype(np.uint16)
+    data[:, 70:85, 40:70] = 65535
+    settings = {"names": BANDS.names, "scale": 2e-5, "offset": -0.1, "nodata": 65535}
+    return open_scene(write_raster(tmp_path / "smooth.tif", data, **settings))
+
+
+@pytest.mark.parametrize("tta", TTA)
+@pytest.mark.parametrize(("size", "overlap"), [(64, 16), (40, 17)])
+def test_any_tiling_gives_the_same_with_augmentation(smooth_scene, tta, size, overlap):
+    whole, valid = run(job_of(smooth_scene, size=512, overlap=0), augmented(Pointwise(), tta, 8))
+    tiled, _ = run(job_of(smooth_scene, size=size, overlap=overlap), augmented(Pointwise(), tta, 8))
+    tolerance = 5e-3 if tta == "scales" else 1e-6
+    np.testing.assert_allclose(tiled[:, valid], whole[:, valid], rtol=0, atol=tolerance)
+    np.testing.assert_allclose(tiled.sum(axis=0)[valid], 1, rtol=0, atol=1e-6)
+
+
+def test_networks_with_bands_of_their_own_are_averaged(scene):
+    job = job_of(scene)
+    shifted = type(job.bands)(tuple(replace(band, mean=band.mean + band.std) for band in job.bands))
+    apart = [run(replace(job, bands=bands), Pointwise())[0] for bands in (job.bands, shifted)]
+    both = replace(job, bands=BandStack((job.bands, shifted)))
+    found, _ = run(both, AveragedRuntime([Pointwise(), Pointwise()]))
+    np.testing.assert_allclose(found, np.mean(apart, axis=0), rtol=0, atol=1e-6)
+    assert np.abs(apart[0] - apart[1]).max() > 0.1
 
 
 def test_two_runs_are_bit_identical(scene):

@@ -65,6 +65,7 @@ def chosen(tile, **networks):
 def test_the_first_that_agrees_is_taken_and_no_other_is_opened():
     choice, opened = chosen(sample(40_000, 20_000), int8=Drawn(), bf16=Drawn())
     assert choice.precision == "int8"
+    assert choice.compared
     assert choice.reason.startswith("100.000% of 100000 sample pixels keep their class, no class loses more than 0.2%")
     assert opened == ["fp32", "int8"]
 
@@ -76,6 +77,7 @@ def test_what_moves_more_than_a_thousandth_is_refused():
     choice, _ = chosen(tile, bf16=refused)
     assert choice.precision == "fp32"
     assert "in bf16 99.899% of 100000 sample pixels keep their class" in choice.reason
+    assert choice.compared
     assert chosen(tile, bf16=Drawn(moved=range(60_000, 60_050), to=2))[0].precision == "bf16"
 
 
@@ -172,7 +174,7 @@ def bundle(tiny_bundle):
 
 def test_a_small_scene_stays_fp32_and_opens_nothing_else(scene, bundle, opened):
     _, choice = open_for_scene(fit_scene(scene, SPEC), bundle, RuntimeOptions())
-    assert (choice.precision, choice.reason) == ("fp32", "the scene is small")
+    assert (choice.precision, choice.reason, choice.compared) == ("fp32", "the scene is small", False)
     assert opened == ["fp32"]
 
 

@@ -73,6 +73,7 @@ def _notes(evaluation: Evaluation) -> Html:
 def _provenance(evaluation: Evaluation) -> Html:
     found = evaluation.provenance
     rows = [("date", found.date), ("command", found.command or "-"), ("model", evaluation.model or "a finished map")]
+    rows += [("runtime", found.runtime)] if found.runtime else []
     rows += [("ground", evaluation.ground)]
     if evaluation.intervals is not None:
         known = evaluation.intervals

@@ -17,6 +17,7 @@ from geoseg.inference.engine import Progress
 from geoseg.io.output import check_writable, replacing
 from geoseg.io.scene import Scene
 from geoseg.models.bundle import Bundle
+from geoseg.models.ensemble import Ensemble
 from geoseg.views.evaluation.page import report_page
 from geoseg.views.evaluation.pictures import read_pictures
 
@@ -64,7 +65,7 @@ def check_report(request: ReportRequest) -> None:
 
 def evaluate_with_report(
     cases: Sequence[Case],
-    bundle: Bundle | None,
+    bundle: Bundle | Ensemble | None,
     options: EvaluateOptions,
     request: ReportRequest | None = None,
     *,
