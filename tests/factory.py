@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import geopandas
 import numpy as np
 import rasterio
 from affine import Affine
@@ -92,3 +93,10 @@ def write_scene(path: Path, height: int = 96, width: int = 96, *, seed: int = 0,
     """A calibrated four-band scene that fits `BANDS`; `changes` go to `write_raster`."""
     settings = {"names": BANDS.names, "scale": 2e-5, "offset": -0.1, "nodata": 65535} | changes
     return write_raster(path, reflectance_dn(height, width, seed=seed), **settings)
+
+
+def write_area(path: Path, *polygons: object, crs: str = "EPSG:32612", written_in: str | None = None) -> Path:
+    """A vector file of geometries in `crs`, written in another one where that is given."""
+    frame = geopandas.GeoDataFrame({"name": [str(i) for i in range(len(polygons))]}, geometry=list(polygons), crs=crs)
+    (frame if written_in is None else frame.to_crs(written_in)).to_file(path, engine="pyogrio")
+    return path

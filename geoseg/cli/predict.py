@@ -53,6 +53,10 @@ def predict(
     scale: Scale = None,
     offset: Offset = None,
     standardise: Standardise = None,
+    aoi: Annotated[
+        Path | None,
+        typer.Option("--aoi", metavar="FILE", help="Polygons in any CRS; outside of them nothing is mapped."),
+    ] = None,
     grid: Annotated[
         Literal["model", "scene"],
         typer.Option("--grid", help="Results at the model's resolution, or brought back to the scene's own pixels."),
@@ -104,6 +108,7 @@ def predict(
         threads=threads,
         precision=precision,
         tta=tta,
+        aoi=aoi,
         simplify_m=simplify,
         standardise=standardise,
         resume=resume,
@@ -142,7 +147,7 @@ def _print_summary(summary: Summary) -> None:
     typer.echo(f"{summary.precision}: {summary.precision_reason}")
     print_areas(figures.area_m2)
     if figures.confidence is None:
-        typer.echo("geoseg: warning: the scene holds no valid pixel; the results are empty", err=True)
+        typer.echo("geoseg: warning: no valid pixel is there to be mapped; the results are empty", err=True)
     else:
         typer.echo(f"mean confidence {figures.confidence:.2f}")
     for path in summary.outputs:

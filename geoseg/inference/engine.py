@@ -20,6 +20,7 @@ from geoseg.core.raster import Raster
 from geoseg.core.tiling import TilePlan
 from geoseg.errors import InputError
 from geoseg.inference.blend import Blender
+from geoseg.io.area import Area, inside_of
 from geoseg.io.scene import Scene, SceneReader
 from geoseg.models.runtime.protocol import Runtime
 
@@ -47,7 +48,8 @@ class Piece:
 class Job:
     """What to infer: a fitted scene, the bands that normalise it, the model's indices and class count, and the plan.
 
-    The first `done` rows of tiles are finished already, and give no pieces.
+    The first `done` rows of tiles are finished already, and give no pieces. Outside of the `area`, which is on the
+    scene's grid, the result is invalid; None = everything is wanted.
     """
 
     scene: Scene
@@ -56,6 +58,7 @@ class Job:
     classes: int
     plan: TilePlan
     done: int = 0
+    area: Area | None = None
 
 
 class _Place(NamedTuple):
@@ -74,8 +77,9 @@ def infer(job: Job, runtime: Runtime, progress: Progress) -> Iterator[Piece]:
     """Blended class probabilities of a whole scene, piece by piece; the pieces partition the working grid.
 
     Tiles are worked on by several threads, a few ahead of the one that is handed out, and blended in their order: the
-    result is the same for any number of them. Tiles without any valid pixel are not computed. A read that fails is
-    tried again, `READ_ATTEMPTS` times in all.
+    result is the same for any number of them. Tiles without any valid pixel are not computed, those outside of the area
+    not even read; the network sees what lies around the area, so inside of it the result is that without one. A read
+    that fails is tried again, `READ_ATTEMPTS` times in all.
 
     Raises:
         InputError: a part of the scene cannot be read.
@@ -107,12 +111,14 @@ def _in_order(job: Job, runtime: Runtime, places: list[_Place]) -> Iterator[tupl
     waiting: deque[tuple[_Place, Future[_Inferred]]] = deque()
     with _readers(job.scene, threads) as idle, ThreadPoolExecutor(threads, "geoseg-tile") as pool:
 
-        def work(place: _Place) -> _Inferred:
-            return _infer_tile(job, runtime, job.plan.tile(*place).read, idle, turn)
+        def work(window: Window, wanted: NDArray[np.bool_]) -> _Inferred:
+            return _infer_tile(job, runtime, window, wanted, idle, turn)
 
         try:
             for place in places:
-                waiting.append((place, pool.submit(work, place)))
+                window = job.plan.tile(*place).read
+                wanted = inside_of(job.area, window)  # by one thread alone: painting changes Python's warning filters
+                waiting.append((place, pool.submit(work, window, wanted)))
                 if len(waiting) > threads:
                     yield _finished(waiting.popleft())
             while waiting:
@@ -138,21 +144,33 @@ def _readers(scene: Scene, count: int) -> Iterator[SimpleQueue[SceneReader]]:
 
 
 def _infer_tile(
-    job: Job, runtime: Runtime, window: Window, idle: SimpleQueue[SceneReader], turn: BoundedSemaphore
+    job: Job,
+    runtime: Runtime,
+    window: Window,
+    wanted: NDArray[np.bool_],
+    idle: SimpleQueue[SceneReader],
+    turn: BoundedSemaphore,
 ) -> _Inferred:
+    if not wanted.any():
+        return _nothing(job, window)
     reader = idle.get()
     try:
         raster = _read(reader, window)
     finally:
         idle.put(reader)
-    if not raster.valid.any():
-        return _Inferred(np.zeros((job.classes, *raster.valid.shape), dtype=np.float32), raster.valid)
+    valid = raster.valid & wanted
+    if not valid.any():
+        return _nothing(job, window)
     channels = job.bands.normalise(raster.data, raster.valid, job.indices)
     inside = window.intersect(job.scene.grid.window)
     if inside is not None and inside != window:
         channels = mirror(channels, inside.shape)
     with turn:
-        return _Inferred(runtime(channels[None])[0], raster.valid)
+        return _Inferred(runtime(channels[None])[0], valid)
+
+
+def _nothing(job: Job, window: Window) -> _Inferred:
+    return _Inferred(np.zeros((job.classes, *window.shape), dtype=np.float32), np.zeros(window.shape, dtype=np.bool_))
 
 
 def mirror(channels: NDArray[np.float32], inside: tuple[int, int]) -> NDArray[np.float32]:

@@ -16,6 +16,7 @@ from geoseg.core.grid import Grid, Window
 from geoseg.core.legend import UNLABELLED, Legend
 from geoseg.core.raster import Raster
 from geoseg.inference.engine import Piece, Progress
+from geoseg.io.area import Area, inside_of
 from geoseg.io.plane import PlaneWriter
 from geoseg.io.raster import RasterSpec, read_strips, write_cog
 from geoseg.io.scene import Scene, open_scene
@@ -102,10 +103,12 @@ class MapWriter:
                 plane.sync()
 
 
-def regrid(files: MapFiles, scene: Scene, legend: Legend, folder: Path, progress: Progress) -> MapFiles:
+def regrid(
+    files: MapFiles, scene: Scene, legend: Legend, folder: Path, progress: Progress, area: Area | None = None
+) -> MapFiles:
     """Bring a map to the grid of `scene`: probabilities are resampled, then the most probable class is taken.
 
-    A pixel is valid where the scene is valid and a resampled probability exists.
+    A pixel is valid where the scene is valid and a resampled probability exists, and in the area if there is one.
     """
     if files.probabilities is None:
         msg = "regridding needs the working probabilities"
@@ -115,9 +118,14 @@ def regrid(files: MapFiles, scene: Scene, legend: Legend, folder: Path, progress
     windows = list(scene.grid.windows(REGRID_BLOCK, REGRID_BLOCK))
     with MapWriter(out, legend) as writer, source.reader() as probabilities, scene.reader() as truth:
         for done, window in enumerate(windows, start=1):
-            part = probabilities.read(window)
-            valid = part.valid & truth.read(window).valid
-            writer.write(Piece(window=window, probabilities=_probabilities(part), valid=valid))
+            wanted = inside_of(area, window)
+            if wanted.any():
+                part = probabilities.read(window)
+                valid = part.valid & truth.read(window).valid & wanted
+                writer.write(Piece(window=window, probabilities=_probabilities(part), valid=valid))
+            else:
+                nothing = np.zeros((len(legend), *window.shape), dtype=np.float32)
+                writer.write(Piece(window=window, probabilities=nothing, valid=wanted))
             progress("regrid", done, len(windows))
     return out
 

@@ -23,16 +23,18 @@ from geoseg.models.spec import ModelSpec
 class PredictPlan:
     """A prediction before it is done; all but the tiles are estimates.
 
-    `tiles` are (rows, cols) of tiles, `tile` the size of each and `overlap` that of neighbours, in pixels; `redundancy`
-    is pixels computed over pixels wanted, `memory_bytes` the peak of the process, `disk_bytes` the room for working
-    files beside the first output, `seconds` the time for inference, None where the scene has
-    no pixels to try on.
+    `tiles` are (rows, cols) of tiles, `tile` the size of each and `overlap` that of neighbours, in pixels. `computed`
+    is how many of the tiles meet what is wanted and hold valid pixels, as far as a decimated read shows. `redundancy`
+    is pixels in tiles over pixels wanted, both counted whether valid or not, `memory_bytes` the peak of the process,
+    `disk_bytes` the room for working files beside the first output, `seconds` the time for inference, None where the
+    scene has no pixels to try on.
     """
 
     shape: tuple[int, int]
     tiles: tuple[int, int]
     tile: tuple[int, int]
     overlap: tuple[int, int]
+    computed: int
     redundancy: float
     memory_bytes: int
     disk_bytes: int
@@ -51,6 +53,8 @@ class PredictPlan:
         down, along = self.overlap
         yield f"{self.shape[0]} x {self.shape[1]} px in {rows} x {cols} tiles of {height} x {width} px"
         yield f"overlap {down} x {along} px, {self.redundancy:.2f} pixels computed for each that is wanted"
+        if self.computed < rows * cols:
+            yield f"{self.computed} of {rows * cols} tiles are computed; in the others nothing is wanted or valid"
         yield f"{self.runtime} ({self.precision_reason})"
         yield f"memory: about {self.memory_bytes / 1e9:.1f} GB at the peak"
         yield f"disk: {self.disk_bytes / 1e9:.2f} GB of working files beside the first output, besides the outputs"
@@ -91,8 +95,8 @@ def require_room(memory: int, disk: int, folder: Path) -> None:
         )
 
 
-def seconds_of(plan: TilePlan, fit: Fit, spec: ModelSpec, runtime: Runtime) -> float | None:
-    """How long inference takes, from a small tile that is inferred twice; None without valid pixels to try on.
+def seconds_of(pixels: int, fit: Fit, spec: ModelSpec, runtime: Runtime) -> float | None:
+    """How long inference of so many pixels takes, from a small tile that is inferred twice; None without valid ones.
 
     Raises:
         InputError: a part of the scene cannot be read.
@@ -102,8 +106,7 @@ def seconds_of(plan: TilePlan, fit: Fit, spec: ModelSpec, runtime: Runtime) -> f
         start = time.perf_counter()
         runtime(sample.channels[None])
         per_pixel = (time.perf_counter() - start) / sample.valid.size
-        valid = 1.0 if fit.preview is None else float(fit.preview.valid.mean())
-        return per_pixel * plan.rows.length * plan.cols.length * plan.redundancy * valid
+        return per_pixel * pixels
     return None
 
 

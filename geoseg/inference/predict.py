@@ -24,6 +24,7 @@ from geoseg.inference.plan import PredictPlan, disk_of, require_room, seconds_of
 from geoseg.inference.precision import Choice
 from geoseg.inference.summary import Summary, measure
 from geoseg.inference.tiles import Load, TileOptions, choose_tiles, load_of, memory_of
+from geoseg.inference.wanted import area_files, open_wanted, reach_of
 from geoseg.io.fingerprint import fingerprints
 from geoseg.io.scene import Scene
 from geoseg.io.style import raster_qml
@@ -41,10 +42,12 @@ class PredictOptions:
 
     `grid` "model" leaves the result on the working grid, "scene" brings it back to the scene's own (probabilities are
     resampled before the argmax). `tile` is the largest side of a tile and `overlap` that of neighbours, in px, and
-    `memory` what the process may take, in bytes; None = see `geoseg.inference.tiles`. `simplify_m` is the tolerance for
-    polygon borders in m. `precision` is one of `geoseg.models.runtime.PRECISIONS`, or "auto": see
-    `geoseg.inference.precision`. `tta`, the test-time augmentation, is one of `geoseg.models.runtime.augmented.TTA`.
-    `resume` goes on with what an earlier end of the same prediction has left, where there is something.
+    `memory` what the process may take, in bytes; None = see `geoseg.inference.tiles`. `aoi` is a vector file of
+    polygons in any CRS: pixels whose centre lies in none of them are nodata in every output; None = all is wanted.
+    `simplify_m` is the tolerance for polygon borders in m. `precision` is one of `geoseg.models.runtime.PRECISIONS`, or
+    "auto": see `geoseg.inference.precision`. `tta`, the test-time augmentation, is one of
+    `geoseg.models.runtime.augmented.TTA`. `resume` goes on with what an earlier end of the same prediction has left,
+    where there is something.
 
     Raises:
         InputError: for an unknown test-time augmentation.
@@ -59,6 +62,7 @@ class PredictOptions:
     threads: int | None = None
     precision: str = "auto"
     tta: str = "none"
+    aoi: Path | None = None
     simplify_m: float | None = None
     standardise: bool | None = None
     resume: bool = False
@@ -83,13 +87,13 @@ def predict(
 
     Raises:
         ContractError: the scene does not fit the bundle.
-        InputError: the scene cannot be read.
+        InputError: the scene or the area of interest cannot be read, or they do not meet.
         OutputError: an output exists, has an unknown suffix or cannot be written; or an earlier run was not finished.
     """
     ensemble = as_ensemble(bundle)
     legend = ensemble.spec.legend
     fit = _check(scene, ensemble, outputs, options)
-    inputs = fingerprints(scene.paths) | dict(ensemble.hashes)
+    inputs = fingerprints((*scene.paths, *area_files(options.aoi))) | dict(ensemble.hashes)
     provenance = Provenance.now(inputs=inputs, command=options.command)
     first = outputs.paths[0]
     with work_folder(first, resume=options.resume, overwrite=options.overwrite) as work, _blaming_the_disk(work):
@@ -126,26 +130,31 @@ def plan_prediction(
 
     Raises:
         ContractError: the scene does not fit the bundle.
-        InputError: the scene cannot be read, or memory, tile and overlap do not fit each other.
+        InputError: the scene or the area of interest cannot be read, or they do not meet; or memory, tile and overlap
+            do not fit each other.
         OutputError: an output exists, has an unknown suffix or cannot be written.
     """
     ensemble = as_ensemble(bundle)
     fit = _check(scene, ensemble, outputs, options)
     load = load_of(ensemble, options.tta)
     plan = _tiles(fit, load, options)
+    to_scene = _to_scene(fit, options)
+    reach = reach_of(plan, open_wanted(options.aoi, fit, to_scene=to_scene).inferred)
+    computed = reach.valid_tiles(fit.preview)
     networks = _open(fit, ensemble, options)
-    kept = outputs.probabilities is not None or (options.grid == "scene" and fit.source.grid != fit.scene.grid)
+    kept = outputs.probabilities is not None or to_scene
     return PredictPlan(
         shape=fit.scene.grid.shape,
         tiles=(len(plan.rows), len(plan.cols)),
         tile=(plan.rows.size, plan.cols.size),
         overlap=(plan.rows.blend, plan.cols.blend),
-        redundancy=plan.redundancy,
+        computed=computed,
+        redundancy=reach.redundancy,
         memory_bytes=memory_of(plan, load),
         disk_bytes=disk_of(plan, ensemble.spec, kept=kept),
         runtime=networks.runtime.name,
         precision_reason=networks.choice.reason,
-        seconds=seconds_of(plan, fit, ensemble.spec, networks.runtime),
+        seconds=seconds_of(computed * plan.rows.size * plan.cols.size, fit, ensemble.spec, networks.runtime),
         findings=fit.findings,
     )
 
@@ -176,12 +185,13 @@ def draw(fit: Fit, ensemble: Ensemble, place: Workplace, options: PredictOptions
     """Map a scene that fits an ensemble to working rasters; see `MapFiles`.
 
     Raises:
-        InputError: the scene cannot be read.
+        InputError: the scene or the area of interest cannot be read, or they do not meet.
         OutputError: the folder cannot be written, or holds another work.
     """
     spec, load = ensemble.spec, load_of(ensemble, options.tta)
     plan = _tiles(fit, load, options)
-    to_scene = options.grid == "scene" and fit.source.grid != fit.scene.grid
+    to_scene = _to_scene(fit, options)
+    wanted = open_wanted(options.aoi, fit, to_scene=to_scene)
     kept = to_scene or place.with_probabilities
     networks = _open(fit, ensemble, options)
     maps = MapFiles.in_folder(place.folder, fit.scene.grid, name="model", with_probabilities=kept)
@@ -189,7 +199,13 @@ def draw(fit: Fit, ensemble: Ensemble, place: Workplace, options: PredictOptions
     journal.take_up(_identity(networks, place, plan, kept=kept))
     require_room(memory_of(plan, load), 0 if journal.done else disk_of(plan, spec, kept=kept), place.folder)
     job = Job(
-        scene=fit.scene, bands=fit.stack, indices=spec.indices, classes=spec.classes, plan=plan, done=journal.done
+        scene=fit.scene,
+        bands=fit.stack,
+        indices=spec.indices,
+        classes=spec.classes,
+        plan=plan,
+        done=journal.done,
+        area=wanted.inferred,
     )
     with MapWriter(maps, spec.legend) as writer:
         for piece in infer(job, networks.runtime, progress):
@@ -198,13 +214,18 @@ def draw(fit: Fit, ensemble: Ensemble, place: Workplace, options: PredictOptions
                 writer.sync()
                 journal.mark(piece.done)
     if to_scene:
-        maps = regrid(maps, fit.source, spec.legend, place.folder, progress)
-    runtime = networks.runtime.name
-    return DrawnMap(maps=maps, runtime=runtime, choice=networks.choice, redundancy=plan.redundancy)
+        maps = regrid(maps, fit.source, spec.legend, place.folder, progress, wanted.results)
+    redundancy = reach_of(plan, wanted.inferred).redundancy
+    return DrawnMap(maps=maps, runtime=networks.runtime.name, choice=networks.choice, redundancy=redundancy)
+
+
+def _to_scene(fit: Fit, options: PredictOptions) -> bool:
+    """Whether the map is brought back to another grid than it is inferred on."""
+    return options.grid == "scene" and fit.source.grid != fit.scene.grid
 
 
 def _check(scene: Scene, ensemble: Ensemble, outputs: Outputs, options: PredictOptions) -> Fit:
-    files = (*scene.paths, *(bundle.path for bundle in ensemble.bundles))
+    files = (*scene.paths, *area_files(options.aoi), *(bundle.path for bundle in ensemble.bundles))
     check_outputs(outputs, overwrite=options.overwrite, inputs=files)
     return check_ensemble(scene, ensemble, CheckOptions(standardise=options.standardise)).require()
 

@@ -31,6 +31,11 @@ class Area:
         return inside
 
 
+def inside_of(area: Area | None, window: Window) -> NDArray[np.bool_]:
+    """True inside of an area, shape (row, col); everywhere where there is none."""
+    return np.ones(window.shape, dtype=np.bool_) if area is None else area.inside(window)
+
+
 def open_area(path: Path, grid: Grid, *, margin_px: float = 0.0) -> Area:
     """Read the polygons of a file that touch a grid.
 

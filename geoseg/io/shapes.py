@@ -38,7 +38,10 @@ class Shapes:
     index: shapely.STRtree
 
     def paint(self, window: Window) -> NDArray[np.uint8]:
-        """The value of the last polygon that each pixel's centre lies in, shape (row, col); 255 outside of all."""
+        """The value of the last polygon that each pixel's centre lies in, shape (row, col); 255 outside of all.
+
+        One thread of a process may paint at a time: rasterio changes Python's warning filters meanwhile.
+        """
         hits = self.index.query(shapely.box(window.col, window.row, window.col_end, window.row_end))
         if len(hits) == 0:
             return np.full(window.shape, UNLABELLED, dtype=np.uint8)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
-from factory import BANDS, write_raster, write_scene
+import rasterio
+import shapely
+from factory import BANDS, write_area, write_raster, write_scene
 
 from geoseg.core.bands import BandStack
 from geoseg.core.tiling import plan_tiles
 from geoseg.errors import InputError
 from geoseg.inference.engine import READ_ATTEMPTS, Job, infer
+from geoseg.io.area import open_area
 from geoseg.io.reader import SceneReader
 from geoseg.io.scene import open_scene
 from geoseg.models.runtime.augmented import TTA, augmented
@@ -101,8 +104,6 @@ def test_two_runs_are_bit_identical(scene):
 
 def test_tiles_without_valid_pixels_are_not_computed(tmp_path):
     path = write_scene(tmp_path / "scene.tif", 256, 64)
-    import rasterio
-
     with rasterio.open(path, "r+") as out:
         data = out.read()
         data[:, :128] = 65535
@@ -180,3 +181,88 @@ def test_beyond_the_scene_a_model_sees_it_mirrored(scene):
     assert tile.shape[1:] == (152, 112)
     np.testing.assert_array_equal(tile[:, height:], tile[:, height - 1 : height - 3 : -1])
     np.testing.assert_array_equal(tile[:, :, width:], tile[:, :, width - 1 : width - 3 : -1])
+
+
+# An area of interest: a disc about the scene's middle, which leaves out its corners and some tiles.
+
+
+@pytest.fixture
+def disc(scene, tmp_path):
+    """The area, and where it is."""
+    x, y = scene.grid.transform @ (55, 70)
+    area = open_area(write_area(tmp_path / "disc.gpkg", shapely.buffer(shapely.Point(x, y), 30 * 30.7)), scene.grid)
+    rows, cols = np.mgrid[:150, :110] + 0.5
+    polygon = shapely.buffer(shapely.Point(55, 70), 30.7)
+    return area, shapely.contains_xy(polygon, cols, rows)
+
+
+class Blurring(Pointwise):
+    """A model that looks around: a mean over 9 rows, which reaches over every border."""
+
+    def __call__(self, batch):
+        padded = np.pad(batch[:, :1], ((0, 0), (0, 0), (4, 4), (0, 0)), mode="edge")
+        mean = np.lib.stride_tricks.sliding_window_view(padded, 9, axis=2).mean(axis=-1)
+        return super().__call__(mean)
+
+
+@pytest.mark.parametrize("model", [Pointwise, Blurring])
+@pytest.mark.parametrize(("size", "overlap"), [(64, 0), (64, 16), (40, 32), (32, 8), (256, 64)])
+def test_inside_of_an_area_all_is_as_without_and_outside_is_nothing(scene, disc, size, overlap, model):
+    area, inside = disc
+    job = job_of(scene, size=size, overlap=overlap)
+    everywhere, _ = run(job, model())
+    found, valid = run(replace(job, area=area), model())
+    np.testing.assert_array_equal(valid, inside)
+    np.testing.assert_array_equal(found[:, inside], everywhere[:, inside])
+
+
+@pytest.mark.parametrize(("size", "overlap"), [(64, 0), (40, 32), (32, 8)])
+def test_any_tiling_gives_the_same_area(scene, disc, size, overlap):
+    area, inside = disc
+    whole, _ = run(replace(job_of(scene, size=512, overlap=0), area=area), Pointwise())
+    tiled, valid = run(replace(job_of(scene, size=size, overlap=overlap), area=area), Pointwise())
+    np.testing.assert_array_equal(valid, inside)
+    np.testing.assert_allclose(tiled[:, inside], whole[:, inside], rtol=0, atol=1e-6)
+
+
+def test_tiles_outside_of_an_area_are_neither_read_nor_computed(scene, disc, monkeypatch):
+    area, inside = disc
+    job = replace(job_of(scene, size=32, overlap=8), area=area)
+    met = [tile.read for tile in job.plan if inside[tile.read.slices].any()]
+    read, model = [], Pointwise()
+    original = SceneReader.read
+    monkeypatch.setattr(SceneReader, "read", lambda self, window: (read.append(window), original(self, window))[1])
+    run(job, model)
+    assert 0 < len(met) < len(job.plan)
+    assert model.calls == len(met)
+    assert sorted(map(astuple, read)) == sorted(map(astuple, met))
+
+
+def test_tiles_that_are_valid_only_outside_of_the_area_are_not_computed(tmp_path):
+    path = write_scene(tmp_path / "scene.tif", 128, 64)
+    with rasterio.open(path, "r+") as out:
+        data = out.read()
+        data[:, 64:, 20:] = 65535
+        out.write(data)
+    scene = open_scene(path)
+    left, top = scene.grid.transform @ (30, 10)
+    right, bottom = scene.grid.transform @ (60, 128)
+    area = open_area(write_area(tmp_path / "a.gpkg", shapely.box(left, bottom, right, top)), scene.grid)
+    model = Pointwise()
+    _, valid = run(replace(job_of(scene, size=64, overlap=0), area=area), model)
+    assert model.calls == 1
+    expected = np.zeros((128, 64), dtype=bool)
+    expected[10:64, 30:60] = True
+    np.testing.assert_array_equal(valid, expected)
+
+
+def test_an_area_that_was_interrupted_goes_on(scene, disc):
+    area, _ = disc
+    job = replace(job_of(scene, size=32, overlap=8), area=area)
+    whole = [(piece.window, piece.valid, piece.probabilities) for piece in infer(job, Pointwise(), lambda *_: None)]
+    rest = list(infer(replace(job, done=2), Pointwise(), lambda *_: None))
+    assert 0 < len(rest) < len(whole)
+    for piece, (window, valid, probabilities) in zip(rest, whole[-len(rest) :], strict=True):
+        assert piece.window == window
+        np.testing.assert_array_equal(piece.valid, valid)
+        np.testing.assert_array_equal(piece.probabilities[:, valid], probabilities[:, valid])

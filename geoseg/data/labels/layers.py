@@ -25,7 +25,7 @@ from geoseg.data.labels.options import LabelOptions, LabelSource
 from geoseg.data.labels.probabilities import open_probabilities
 from geoseg.data.labels.recoding import check_class_names
 from geoseg.errors import InputError, MissingFileError
-from geoseg.io.area import Area, open_area
+from geoseg.io.area import Area, inside_of, open_area
 from geoseg.io.dataset import open_raster
 from geoseg.io.fingerprint import fingerprint
 from geoseg.io.vector import VECTOR_SUFFIXES, files_of
@@ -116,8 +116,7 @@ class _LayeredReader:
         inside = np.zeros(window.shape, dtype=np.bool_)
         part = window.intersect(self.labels.grid.window)
         if part is not None:
-            area = self.labels.area
-            inside[part.within(window).slices] = True if area is None else area.inside(part)
+            inside[part.within(window).slices] = inside_of(self.labels.area, part)
         return inside
 
 
