@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from child import Finished
 from records import Record, append, moved, read
-from runners import Bench, Floor, Runner, floor_seconds, own_runner, picked, seams
+from runners import Bench, Floor, Runner, floor_seconds, own_runner, picked
 from scoring import Lines, score
 from setting import Ground
 
@@ -85,7 +86,7 @@ class _Site:
         if runner.script is not None and runner.floor is not None:
             return _Expected(runner, runner.floor, None)
         plan = _successful(self.bench.plan(runner, self.ground, self.map), runner.name).answer
-        return _Expected(runner, picked(plan), seams(plan))
+        return _Expected(runner, picked(plan), plan)
 
 
 def measure(bench: Bench, candidates: Sequence[Runner], ground: Ground, plan: Plan) -> None:
@@ -105,11 +106,21 @@ def measure(bench: Bench, candidates: Sequence[Runner], ground: Ground, plan: Pl
 
 
 class _Expected(NamedTuple):
-    """A runner, its floor, and the lines at which its tiles meet; None = it says so itself."""
+    """A runner, its floor, and where it is geoseg its plan; the peers tell afterwards what they computed."""
 
     runner: Runner
     floor: Floor
-    lines: Lines | None
+    plan: Mapping[str, Any] | None
+
+    def lines(self, answer: Mapping[str, Any]) -> Lines:
+        """Rows and columns at which tiles meet."""
+        return (answer["rows"], answer["cols"]) if self.plan is None else self.plan["borders"]
+
+    def redundancy(self, answer: Mapping[str, Any], ground: Ground) -> float:
+        """Pixels that are computed, over pixels of the scene."""
+        if self.plan is None:
+            return float(answer["redundancy"])
+        return float(self.plan["computed"] * math.prod(self.plan["tile"]) / ground.size**2)
 
 
 class _Timed(NamedTuple):
@@ -119,7 +130,7 @@ class _Timed(NamedTuple):
 
 def _run(site: _Site, expected: _Expected, last: _Timed | None) -> _Timed:
     """One run between two floors; the one before may be the one after the run before."""
-    runner, floor, lines = expected
+    runner, floor, _ = expected
     before = last.seconds if last and last.floor == floor else site.time(floor)
     finished = site.draw(runner, site.map)
     after = site.time(floor)
@@ -134,10 +145,10 @@ def _run(site: _Site, expected: _Expected, last: _Timed | None) -> _Timed:
         floor_before=before,
         floor_after=after,
         kept=same and moved(before, after) <= site.plan.tolerance,
-        redundancy=answer["redundancy"],
+        redundancy=expected.redundancy(answer, site.ground),
         peak_mb=finished.peak_mb,
         runtime=answer["runtime"],
-        **asdict(score(site.map, site.reference, site.ground, lines or (answer["rows"], answer["cols"]))),
+        **asdict(score(site.map, site.reference, site.ground, expected.lines(answer))),
     )
     append(site.plan.results, record)
     _say(record)

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -146,18 +145,6 @@ def picked(answer: Mapping[str, Any]) -> Floor:
     """The floor of the runtime that geoseg names in its plan or its summary, as in "openvino on CPU, bf16"."""
     name = str(answer["runtime"])
     return Floor(runtime=name.split(maxsplit=1)[0], precision=name.rpartition(", ")[2])
-
-
-def seams(plan: Mapping[str, Any]) -> tuple[list[int], list[int]]:
-    """Rows and columns at which one tile gives way to the next, from the JSON of `geoseg predict --dry-run`."""
-    rows, cols = (_middles(*axis) for axis in zip(plan["shape"], plan["tile"], plan["tiles"], strict=True))
-    return rows, cols
-
-
-def _middles(length: int, size: int, count: int) -> list[int]:
-    """Of the overlaps of tiles that are spread evenly: where `geoseg.core.tiling` lets their shares be equal."""
-    starts = [round(k * (length - size) / (count - 1)) for k in range(count)] if count > 1 else [0]
-    return [(before + after + size) // 2 for before, after in pairwise(starts)]
 
 
 def _choices(text: str, option: str) -> tuple[str, ...]:

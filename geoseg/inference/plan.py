@@ -23,7 +23,8 @@ from geoseg.models.spec import ModelSpec
 class PredictPlan:
     """A prediction before it is done; all but the tiles are estimates.
 
-    `tiles` are (rows, cols) of tiles, `tile` the size of each and `overlap` that of neighbours, in pixels. `computed`
+    `tiles` are (rows, cols) of tiles, `tile` the size of each and `overlap` that of neighbours, in pixels; `borders`
+    are the rows and the columns at which one tile gives way to the next, the first of its own pixels. `computed`
     is how many of the tiles meet what is wanted and hold valid pixels, as far as a decimated read shows. `redundancy`
     is pixels in tiles over pixels wanted, both counted whether valid or not, `memory_bytes` the peak of the process,
     `disk_bytes` the room for working files beside the first output, `seconds` the time for inference, None where the
@@ -34,6 +35,7 @@ class PredictPlan:
     tiles: tuple[int, int]
     tile: tuple[int, int]
     overlap: tuple[int, int]
+    borders: tuple[tuple[int, ...], tuple[int, ...]]
     computed: int
     redundancy: float
     memory_bytes: int

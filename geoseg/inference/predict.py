@@ -148,6 +148,7 @@ def plan_prediction(
         tiles=(len(plan.rows), len(plan.cols)),
         tile=(plan.rows.size, plan.cols.size),
         overlap=(plan.rows.blend, plan.cols.blend),
+        borders=(plan.rows.borders[1:-1], plan.cols.borders[1:-1]),
         computed=computed,
         redundancy=reach.redundancy,
         memory_bytes=memory_of(plan, load),

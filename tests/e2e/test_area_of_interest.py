@@ -146,6 +146,7 @@ def test_a_dry_run_counts_the_tiles_that_are_computed(geoseg, scene, area, tiny_
     assert part["tiles"] == everything["tiles"]
     wanted = inside(disc(100, 60, 40.3), (200, 170))
     plan = plan_tiles(200, 170, size=64, overlap=32, stride=32)
+    assert everything["borders"] == [list(plan.rows.borders[1:-1]), list(plan.cols.borders[1:-1])]
     met = sum(bool(wanted[tile.read.slices].any()) for tile in plan)
     assert part["computed"] == met < 20
     assert part["redundancy"] == pytest.approx(met * 64 * 64 / wanted.sum())

@@ -109,23 +109,6 @@ def test_what_predict_offers_is_read_from_its_help():
     assert [runner.name for runner in runners(offer, ["torchgeo"])] == ["torchgeo sampler loop"]
 
 
-@pytest.mark.parametrize(
-    ("height", "width", "size", "overlap"), [(5120, 700, 512, 64), (1100, 2048, 416, 96), (90, 64, 64, 0)]
-)
-def test_seams_are_those_of_the_plan(height, width, size, overlap):
-    from runners import seams
-
-    from geoseg.core.tiling import plan_tiles
-
-    plan = plan_tiles(height, width, size=size, overlap=overlap, stride=32)
-    told = {
-        "shape": [height, width],
-        "tile": [plan.rows.size, plan.cols.size],
-        "tiles": [len(plan.rows), len(plan.cols)],
-    }
-    assert seams(told) == (list(plan.rows.borders[1:-1]), list(plan.cols.borders[1:-1]))
-
-
 @pytest.mark.parametrize(("name", "floor"), [
     ("openvino on CPU, int8", "bare forward, openvino int8"),
     ("torch on NVIDIA, H200, bf16", "bare forward, torch bf16"),
