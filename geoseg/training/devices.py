@@ -89,11 +89,16 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+def processes() -> int:
+    """How many train together."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
 def everyones(part: Tensor) -> Tensor:
     """The parts of all processes, one behind the other; of one shape, the same in every process. Alone: the part."""
     if not distributed.is_initialized():
         return part
-    parts = [torch.empty_like(part) for _ in range(distributed.get_world_size())]
+    parts = [torch.empty_like(part) for _ in range(processes())]
     distributed.all_gather(parts, part.contiguous())
     return torch.cat(parts)
 

@@ -23,7 +23,7 @@ from geoseg.losses.pixel import cross_entropy
 from geoseg.models.spec import ModelSpec
 from geoseg.training.average import AverageNetwork
 from geoseg.training.config import TrainConfig
-from geoseg.training.devices import everyones, share_buffers
+from geoseg.training.devices import everyones, processes, share_buffers
 from geoseg.training.faults import losses_by_chip, not_finite
 from geoseg.training.rates import parameter_groups
 
@@ -113,7 +113,7 @@ class SegmentationTask(LightningModule):
 
     def _random(self, batch_index: int) -> Random:
         """Numbers that depend on the seed, the epoch and the batch alone, so that nothing before matters."""
-        batch = batch_index * self.trainer.world_size + self.global_rank
+        batch = batch_index * processes() + self.global_rank
         state = np.random.SeedSequence((self._seed, self.current_epoch, batch)).generate_state(1, np.uint64)
         return Random.seeded(int(state[0] >> 1), self.device)
 

@@ -204,8 +204,10 @@ def test_bundles_keep_what_the_network_computes(architecture, tmp_path):
     path = tmp_path / "model.geoseg"
     bundle = save_bundle(path, network, BundleContent(spec=spec, card="", provenance=Provenance(versions={})))
     assert bundle.spec == spec
-    with torch.inference_mode():
-        assert torch.equal(load_model(bundle)(batch), network.eval()(batch))
+    loaded = load_model(bundle)
+    assert all(torch.equal(value, network.state_dict()[name]) for name, value in loaded.state_dict().items())
+    with torch.inference_mode():  # on some processors equal weights elsewhere in memory differ in the last bits
+        torch.testing.assert_close(loaded(batch), network.eval()(batch), rtol=0, atol=1e-5)
     with zipfile.ZipFile(path) as archive:
         graph = onnx.ModelProto.FromString(archive.read("graph.onnx"))
     assert not [tensor.name for tensor in graph.graph.initializer if "auxiliary" in tensor.name]
