@@ -58,9 +58,9 @@ def _write(bundle: Bundle, to: str, precision: str, out: Path) -> None:
             shutil.move(graph.with_suffix(".bin"), out.with_suffix(".bin"))
             shutil.move(graph, out)
         elif to == "openvino":
-            from geoseg.models.openvino import ov  # noqa: PLC0415 (not needed for ONNX)
+            from geoseg.models.openvino import core, ov  # noqa: PLC0415 (not needed for ONNX)
 
-            ov.save_model(ov.Core().read_model(extract_graph(bundle, folder)), out, compress_to_fp16=False)
+            ov.save_model(core().read_model(extract_graph(bundle, folder)), out, compress_to_fp16=False)
         else:
             _write_onnx(bundle, extract_graph(bundle, folder), out)
 

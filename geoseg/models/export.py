@@ -19,7 +19,7 @@ from geoseg.errors import BundleError, InputError
 from geoseg.models.build import build_model
 from geoseg.models.graph import GRAPH, INPUT, OUTPUT, WEIGHTS, check_graph, link_weights, parse_graph
 from geoseg.models.layout import Place, read_layout
-from geoseg.models.openvino import ov
+from geoseg.models.openvino import core
 from geoseg.models.spec import ModelSpec
 from geoseg.models.tensors import misfit
 
@@ -124,7 +124,7 @@ def _prove(module: nn.Module, spec: ModelSpec, graph: bytes, weights: bytes) -> 
     with TemporaryDirectory(prefix="geoseg-") as folder:
         Path(folder, GRAPH).write_bytes(graph)
         Path(folder, WEIGHTS).write_bytes(weights)
-        network = ov.Core().compile_model(Path(folder, GRAPH), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        network = core().compile_model(Path(folder, GRAPH), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         for pixels in _batches(spec):
             difference = _difference(network(pixels.numpy())[0], module, pixels)
             if not difference <= TOLERANCE:

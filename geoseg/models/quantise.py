@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from geoseg.errors import MissingExtraError
 from geoseg.models.graph import INPUT
-from geoseg.models.openvino import ov
+from geoseg.models.openvino import core, ov
 
 _CONVOLUTIONS = ("Convolution", "GroupConvolution")
 
@@ -41,7 +41,7 @@ def quantise_graph(graph: Path, batches: Sequence[NDArray[np.float32]], out: Pat
     import nncf  # noqa: PLC0415 (an extra, and it loads torch)
 
     nncf.set_log_level(logging.ERROR)
-    model = ov.Core().read_model(graph)
+    model = core().read_model(graph)
     convolutions = [node.get_friendly_name() for node in model.get_ordered_ops() if _convolves(node)]
     with redirect_stdout(sys.stderr):  # progress bars
         quantised = nncf.quantize(

@@ -14,7 +14,7 @@ from factory import write_scene
 
 from geoseg.io.synth import SynthOptions, synthesise
 from geoseg.models.bundle import load_bundle
-from geoseg.models.openvino import ov
+from geoseg.models.openvino import core
 from geoseg.models.runtime import open_runtime
 from geoseg.models.spec import ModelSpec
 from geoseg.models.zoo import default_bundle_path
@@ -48,7 +48,7 @@ def test_openvino_is_two_files_that_give_the_same(geoseg, tiny_bundle, tmp_path)
     end = geoseg("export", tiny_bundle, "--to", "openvino", "--out", out)
     assert end.code == 0, end.err
     assert {path.name for path in tmp_path.iterdir()} == {"tiny.xml", "tiny.bin"}
-    network = ov.Core().compile_model(out, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    network = core().compile_model(out, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     runtime = open_runtime(load_bundle(tiny_bundle))
     for shape in SHAPES:
         assert np.abs(network(batch(shape))["probabilities"] - runtime(batch(shape))).max() <= 1e-5
@@ -144,7 +144,7 @@ def test_the_8_bit_graph_can_be_taken_out(geoseg, int8, tmp_path):
     out = tmp_path / "int8.xml"
     end = geoseg("export", int8[0].path, "--to", "openvino", "--precision", "int8", "--out", out)
     assert end.code == 0, end.err
-    kinds = {node.get_type_name() for node in ov.Core().read_model(out).get_ops()}
+    kinds = {node.get_type_name() for node in core().read_model(out).get_ops()}
     assert "FakeQuantize" in kinds
 
 

@@ -11,7 +11,7 @@ import pytest
 from geoseg.errors import BundleError, InputError, OutputError
 from geoseg.models.bundle import Int8Account, add_int8, extract_graph, extract_int8, load_bundle
 from geoseg.models.int8 import check_ir
-from geoseg.models.openvino import ov
+from geoseg.models.openvino import core, ov
 from geoseg.models.runtime import RuntimeOptions, faster_precisions, open_runtime
 
 IR = """<?xml version="1.0"?>
@@ -58,7 +58,7 @@ def plain(tiny_bundle):
 def graph(plain, tmp_path_factory):
     """The network's own graph in OpenVINO's format: it stands for one in 8 bits, and can be told from it by nothing."""
     folder = tmp_path_factory.mktemp("ir")
-    ov.save_model(ov.Core().read_model(extract_graph(plain, folder)), folder / "q.xml", compress_to_fp16=False)
+    ov.save_model(core().read_model(extract_graph(plain, folder)), folder / "q.xml", compress_to_fp16=False)
     return folder / "q.xml"
 
 

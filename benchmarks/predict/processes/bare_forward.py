@@ -22,13 +22,13 @@ TILES = 4  # different ones, in memory
 
 def openvino(precision: str, folder: Path, _device: str) -> Forward:
     """The bundle's graph, compiled with a hint of the precision; for int8 its 8-bit graph."""
-    from geoseg.models.openvino import ov  # noqa: PLC0415 (each process loads one runtime; this one reports nothing)
+    from geoseg.models.openvino import core  # noqa: PLC0415 (each process loads one runtime; this one reports nothing)
 
     graph, hint = {
         "fp32": ("graph.onnx", "f32"), "bf16": ("graph.onnx", "bf16"), "int8": ("graph-int8.xml", "f32")
     }[precision]  # fmt: skip
     options = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
-    request = ov.Core().compile_model(folder / graph, "CPU", options).create_infer_request()
+    request = core().compile_model(folder / graph, "CPU", options).create_infer_request()
     return lambda pixels: request.infer([pixels], share_inputs=True, share_outputs=True)
 
 

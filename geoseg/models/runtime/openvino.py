@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.errors import BundleError
-from geoseg.models.openvino import ov
+from geoseg.models.openvino import core, ov
 
 _HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 
@@ -30,10 +30,8 @@ class OpenVinoRuntime:
         options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "NUM_STREAMS": streams}
         if threads is not None:
             options["INFERENCE_NUM_THREADS"] = threads
-        core = ov.Core()
-        core.set_property({"ENABLE_MMAP": False})  # so that nothing points into the files afterwards
         try:
-            network = core.compile_model(graph, "CPU", options)
+            network = core().compile_model(graph, "CPU", options)
         except RuntimeError as error:
             reason = str(error).strip().rpartition("\n")[2]
             raise BundleError(f"OpenVINO cannot read {graph.name} ({reason}); bundle the weights again") from error

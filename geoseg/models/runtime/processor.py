@@ -10,9 +10,9 @@ _CPUINFO = Path("/proc/cpuinfo")
 
 def has_bf16() -> bool:
     """Whether the CPU has instructions for bfloat16, which OpenVINO then computes in unless told otherwise."""
-    from geoseg.models.openvino import ov  # noqa: PLC0415 (each runtime loads its library alone)
+    from geoseg.models.openvino import core, ov  # noqa: PLC0415 (each runtime loads its library alone)
 
-    return bool(ov.Core().get_property("CPU", "INFERENCE_PRECISION_HINT") == ov.Type.bf16)
+    return bool(core().get_property("CPU", "INFERENCE_PRECISION_HINT") == ov.Type.bf16)
 
 
 def has_amx() -> bool:
