@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoseg.core.chunks import cached_rows
 from geoseg.core.indices import INDICES
 from geoseg.errors import InputError
 
@@ -34,9 +35,6 @@ def common_name_of(text: str) -> str | None:
     name = text.strip().lower()
     name = _SYNONYMS.get(name, name)
     return name if name in COMMON_NAMES else None
-
-
-_CACHED = 1 << 15  # pixels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +89,11 @@ class BandSet:
         return tuple(band.name for band in self.bands)
 
     @property
+    def text(self) -> str:
+        """Names for people, with the common names that differ."""
+        return ", ".join(b.name if b.common_name in (None, b.name) else f"{b.name} ({b.common_name})" for b in self)
+
+    @property
     def common_names(self) -> tuple[str | None, ...]:
         """STAC common names in order, None where a band has none."""
         return tuple(band.common_name for band in self.bands)
@@ -140,10 +143,8 @@ class BandSet:
             float32, shape (band + index, row, col).
         """
         channels = np.empty((len(self) + len(indices), *valid.shape), dtype=np.float32)
-        rows = max(1, _CACHED // max(valid.shape[1], 1))  # a few at a time: what is between stays in the cache
         with np.errstate(invalid="ignore", over="ignore"):  # NaN and inf are marked invalid and zeroed
-            for first in range(0, len(valid), rows):
-                some = slice(first, first + rows)
+            for some in cached_rows(*valid.shape):  # what is made in between stays in the cache
                 self.standardise(self.physical(raw[:, some]), valid[some], indices, out=channels[:, some])
         return channels
 

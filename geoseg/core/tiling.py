@@ -132,7 +132,7 @@ def _cut(length: int, *, size: int, overlap: int, stride: int, step: int) -> Cut
     farthest = (size - overlap) // step * step  # from one start to the next
     gaps = max(0, _parts(length - size, farthest))
     if gaps == 0:
-        return Cut(length=length, size=_round_up(length, stride), starts=(0,), borders=(0, length), blend=0)
+        return Cut(length=length, size=round_up(length, stride), starts=(0,), borders=(0, length), blend=0)
     size = _smallest(length, gaps, size=size, overlap=overlap, stride=stride, step=step)
     steps = _parts(length - size, step)  # from the first start to the last
     starts = tuple(k * steps // gaps * step for k in range(gaps + 1))
@@ -162,7 +162,8 @@ def _parts(length: int, part: int) -> int:
     return -(-length // part)
 
 
-def _round_up(length: int, multiple: int) -> int:
+def round_up(length: int, multiple: int) -> int:
+    """The least multiple that is not below a length."""
     return _parts(length, multiple) * multiple
 
 

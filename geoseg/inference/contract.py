@@ -149,7 +149,7 @@ def _fit_bands(scene: Scene, spec: ModelSpec) -> tuple[Scene, Finding]:
     found = [p for p in positions if p is not None]
     if missing:
         text = (
-            f"found {_describe(scene.bands)}; the model needs {', '.join(spec.bands.names)} and has no match for "
+            f"found {scene.bands.text}; the model needs {', '.join(spec.bands.names)} and has no match for "
             f"{', '.join(missing)}; say which is which: --bands {','.join(f'{name}=N' for name in spec.bands.names)}"
         )
         return scene, Finding("bands", Verdict.REFUSED, text)
@@ -189,10 +189,6 @@ def _factor(gsd: float, wanted: float) -> float:
     nearest = max(1, round(max(factor, 1 / factor)))
     whole = nearest if factor >= 1 else 1 / nearest
     return whole if abs(factor / whole - 1) < SNAP_TOLERANCE else factor
-
-
-def _describe(bands: BandSet) -> str:
-    return ", ".join(b.name if b.common_name in (None, b.name) else f"{b.name} ({b.common_name})" for b in bands)
 
 
 def _fit_nodata(scene: Scene) -> tuple[Scene, Raster, Finding]:

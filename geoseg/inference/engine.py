@@ -164,7 +164,7 @@ def _infer_tile(
     channels = job.bands.normalise(raster.data, raster.valid, job.indices)
     inside = window.intersect(job.scene.grid.window)
     if inside is not None and inside != window:
-        channels = mirror(channels, inside.shape)
+        channels = _mirror(channels, inside.shape)
     with turn:
         return _Inferred(runtime(channels[None])[0], valid)
 
@@ -173,7 +173,7 @@ def _nothing(job: Job, window: Window) -> _Inferred:
     return _Inferred(np.zeros((job.classes, *window.shape), dtype=np.float32), np.zeros(window.shape, dtype=np.bool_))
 
 
-def mirror(channels: NDArray[np.float32], inside: tuple[int, int]) -> NDArray[np.float32]:
+def _mirror(channels: NDArray[np.float32], inside: tuple[int, int]) -> NDArray[np.float32]:
     """Channels (channel, row, col) of a tile of which the first rows and columns lie in the scene, mirrored beyond."""
     rows, cols = inside
     beyond = ((0, 0), (0, channels.shape[1] - rows), (0, channels.shape[2] - cols))

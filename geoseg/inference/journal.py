@@ -60,16 +60,13 @@ class Journal:
         Raises:
             OutputError: the disk refuses.
         """
-        if done > self.done:
-            self.done = done
-            text = json.dumps({"identity": self._identity, "done": done}, indent=1)
-            try:
-                with replacing(self._path) as temporary:
-                    temporary.write_text(text, encoding="utf-8")
-            except OSError as error:
-                raise OutputError(
-                    f"{self._path}: cannot be written ({error.strerror}); check the free space"
-                ) from error
+        self.done = done
+        text = json.dumps({"identity": self._identity, "done": done}, indent=1)
+        try:
+            with replacing(self._path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"{self._path}: cannot be written ({error.strerror}); check the free space") from error
 
 
 @contextmanager

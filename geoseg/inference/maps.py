@@ -12,6 +12,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from geoseg.core.chunks import cached_rows
 from geoseg.core.grid import Grid, Window
 from geoseg.core.legend import UNLABELLED, Legend
 from geoseg.core.raster import Raster
@@ -25,7 +26,6 @@ from geoseg.io.style import palette
 WORKING_STEPS = 65534  # a probability of 1 in the uint16 working files; 65535 is nodata
 FINAL_STEPS = 254  # a probability of 1 in the uint8 probabilities; 255 is nodata
 REGRID_BLOCK = 1024
-_CACHED = 1 << 15  # pixels that are worked on at a time, so that they stay in the processor's cache
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,9 +186,7 @@ def most_probable(probabilities: NDArray[np.float32]) -> tuple[NDArray[np.uint8]
     highest = probabilities[0].copy()
     height, width = highest.shape
     best = np.zeros((height, width), dtype=np.uint8)
-    rows = max(1, _CACHED // max(width, 1))
-    for first in range(0, height, rows):  # class by class: several times as fast as argmax over the first axis
-        some = slice(first, first + rows)
+    for some in cached_rows(height, width):  # class by class: several times as fast as argmax over the first axis
         for number in range(1, len(probabilities)):
             better = (probabilities[number, some] > highest[some]).view(np.uint8)
             np.maximum(best[some], better * np.uint8(number), out=best[some])  # numbers rise: the last one counts

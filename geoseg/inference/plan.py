@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 
+from geoseg.core.duration import duration_text
 from geoseg.core.tiling import TilePlan
 from geoseg.errors import InputError, OutputError
 from geoseg.inference.contract import Finding, Fit
@@ -63,7 +64,7 @@ class PredictPlan:
         if self.seconds is None:
             yield "time: unknown, the scene has no valid pixels where it was tried"
         else:
-            yield f"time: about {_duration(self.seconds)} for inference, from two tries on this machine"
+            yield f"time: about {duration_text(self.seconds)} for inference, from two tries on this machine"
 
 
 def disk_of(plan: TilePlan, spec: ModelSpec, *, kept: bool) -> int:
@@ -110,9 +111,3 @@ def seconds_of(pixels: int, fit: Fit, spec: ModelSpec, runtime: Runtime) -> floa
         per_pixel = (time.perf_counter() - start) / sample.valid.size
         return per_pixel * pixels
     return None
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.core.grid import Grid, Window
+from geoseg.core.tiling import round_up
 from geoseg.inference.contract import Fit
 from geoseg.models.spec import ModelSpec
 
@@ -36,7 +37,7 @@ def read_samples(fit: Fit, spec: ModelSpec, count: int) -> Iterator[Sample]:
     """
     found = 0
     with fit.scene.reader() as reader:
-        for window in _places(fit.scene.grid, -(-SIDE // spec.stride) * spec.stride):
+        for window in _places(fit.scene.grid, round_up(SIDE, spec.stride)):
             raster = reader.read(window)
             if raster.valid.mean() < _VALID_SHARE:
                 continue

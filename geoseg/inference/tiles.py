@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from geoseg.core.grid import Grid
-from geoseg.core.tiling import TilePlan, plan_tiles
+from geoseg.core.tiling import TilePlan, plan_tiles, round_up
 from geoseg.errors import InputError
 from geoseg.models.ensemble import Ensemble
 from geoseg.models.footprint import Footprint
@@ -75,7 +75,7 @@ def choose_tiles(grid: Grid, load: Load, options: TileOptions) -> TilePlan:
     size = options.tile if options.tile is not None else _largest_tile(load, options.memory or MEMORY)
     overlap = options.overlap
     if overlap is None:
-        overlap = max(0, min(_round_up(2 * load.reach_px, load.stride), size // 4, size - load.stride))
+        overlap = max(0, min(round_up(2 * load.reach_px, load.stride), size // 4, size - load.stride))
     return plan_tiles(*grid.shape, size=size, overlap=overlap, stride=load.stride)
 
 
@@ -97,7 +97,3 @@ def memory_of(plan: TilePlan, load: Load) -> int:
     carried = 2 * 4 * load.classes * plan.rows.blend * plan.cols.length
     tile = plan.rows.size * plan.cols.size
     return round(_PROCESS + tile * load.bytes_per_pixel + carried)
-
-
-def _round_up(length: int, multiple: int) -> int:
-    return -(-length // multiple) * multiple

@@ -69,7 +69,7 @@ def as_ensemble(model: Bundle | Ensemble) -> Ensemble:
 
 def _differences(wanted: ModelSpec, found: ModelSpec) -> Iterator[str]:
     pairs = {
-        "bands": (_bands(wanted), _bands(found)),
+        "bands": (wanted.bands.text, found.bands.text),
         "indices": (", ".join(wanted.indices) or "none", ", ".join(found.indices) or "none"),
         "classes": (_classes(wanted.legend), _classes(found.legend)),
         "GSD": (f"{wanted.gsd_m:g} m", f"{found.gsd_m:g} m"),
@@ -77,13 +77,6 @@ def _differences(wanted: ModelSpec, found: ModelSpec) -> Iterator[str]:
     for what, (needed, there) in pairs.items():
         if needed != there:
             yield f"found the {what} {there}, needed {needed}"
-
-
-def _bands(spec: ModelSpec) -> str:
-    return ", ".join(
-        band.name if band.common_name in (None, band.name) else f"{band.name} ({band.common_name})"
-        for band in spec.bands
-    )
 
 
 def _classes(legend: Legend) -> str:

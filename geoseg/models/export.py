@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from geoseg.core.tiling import round_up
 from geoseg.errors import BundleError, InputError
 from geoseg.models.build import build_model
 from geoseg.models.graph import GRAPH, INPUT, OUTPUT, WEIGHTS, check_graph, link_weights, parse_graph
@@ -90,7 +91,7 @@ def torch_version() -> str:
 def _batches(spec: ModelSpec) -> tuple[Tensor, Tensor]:
     """Two random batches of different size, always the same; sides are multiples of the stride, at least 64."""
     generator = torch.Generator().manual_seed(0)
-    side = -(-64 // spec.stride) * spec.stride
+    side = round_up(64, spec.stride)
     small = torch.randn(1, spec.channels, side, side, generator=generator)
     return small, torch.randn(2, spec.channels, 2 * side, side + spec.stride, generator=generator)
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from geoseg.core.tiling import round_up
 from geoseg.models.footprint import Footprint
 from geoseg.models.spec import ModelSpec
 
@@ -22,7 +23,7 @@ _SHARE = 0.5
 def measure_footprint(model: nn.Module, spec: ModelSpec) -> Footprint:
     """Run a copy of a network of `spec` forwards and backwards on standardised noise, always the same."""
     network = copy.deepcopy(model).cpu().float().eval().requires_grad_(requires_grad=False)
-    side = -(-_SIDE // spec.stride) * spec.stride
+    side = round_up(_SIDE, spec.stride)
     pixels = torch.randn(1, spec.channels, side, side, generator=torch.Generator().manual_seed(0))
     return Footprint(reach_px=_reach(network, pixels), bytes_per_pixel=_peak_bytes(network, pixels) / side**2)
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from geoseg.core.duration import duration_text
 from geoseg.data.splits.split import FOLDS, TEST, TRAIN, VAL
 from geoseg.inference.engine import Progress
 from geoseg.training.config import TrainConfig, read_config
@@ -44,7 +45,7 @@ class TrainPlan:
         chips = ", ".join(f"{count} {fold}" for fold, count in self.chips.items())
         cost = self.cost
         estimates = (
-            f"{cost.train_batch_s:.2f} s a batch, {_duration(self.seconds)} in all, "
+            f"{cost.train_batch_s:.2f} s a batch, {duration_text(self.seconds)} in all, "
             f"{cost.memory_bytes / 2**30:.1f} GiB of memory at the peak"
         )
         return (
@@ -112,9 +113,3 @@ def _plan(truth: GroundTruth, config: TrainConfig, split: str, notes: tuple[str,
         seconds=epochs * an_epoch + -(-chips[TEST] // config.fit.batch_size) * cost.val_batch_s,
         notes=notes,
     )
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

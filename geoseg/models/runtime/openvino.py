@@ -19,10 +19,9 @@ class OpenVinoRuntime:
     """An ONNX graph, or for int8 an IR; its files may be deleted once this is made.
 
     In bf16 the layers up to the last convolution compute in bfloat16, the softmax in float32; in int8, what the graph
-    does not quantise is float32. `threads` None means all
-    cores; they are shared out among `streams` calls at the same time, each of which takes memory of its own. The same
-    batch gives the same bits. The graph keeps its free batch, height and width: compiled for one fixed shape it was
-    0 to 5 % faster, which a second compilation would eat up.
+    does not quantise is float32. `threads` None means all cores; they are shared out among `streams` calls at the same
+    time, each of which takes memory of its own. The same batch gives the same bits. The graph keeps its free batch,
+    height and width: compiled for one fixed shape it was 0 to 5 % faster, which a second compilation would eat up.
     """
 
     def __init__(self, graph: Path, *, threads: int | None = None, streams: int = 1, precision: str = "fp32") -> None:
