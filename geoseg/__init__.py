@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from geoseg.evaluation.evaluation import Evaluation, load_evaluation, save_evaluation
     from geoseg.evaluation.options import EvaluateOptions
     from geoseg.inference.contract import check_scene
+    from geoseg.inference.options import PredictOptions
     from geoseg.inference.outputs import Outputs
-    from geoseg.inference.predict import PredictOptions, predict
+    from geoseg.inference.predict import predict
     from geoseg.io.scene import SceneOptions, open_scene
     from geoseg.io.synth import SynthOptions, synthesise
     from geoseg.models.bundle import load_bundle
@@ -39,7 +40,7 @@ _HOMES = {
     "Evaluation": "geoseg.evaluation.evaluation",
     "Outputs": "geoseg.inference.outputs",
     "PointOptions": "geoseg.evaluation.areas.draw",
-    "PredictOptions": "geoseg.inference.predict",
+    "PredictOptions": "geoseg.inference.options",
     "ReportRequest": "geoseg.views.evaluation.report",
     "SceneOptions": "geoseg.io.scene",
     "SplitRequest": "geoseg.training.split",

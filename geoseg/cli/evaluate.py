@@ -141,7 +141,7 @@ def evaluate(
     from geoseg.evaluation.cases import pair_cases, read_label_options
     from geoseg.evaluation.legends import legend_from_file
     from geoseg.evaluation.options import EvaluateOptions
-    from geoseg.inference.predict import PredictOptions
+    from geoseg.inference.options import PredictOptions
     from geoseg.io.output import check_writable
     from geoseg.views.evaluation.report import ReportRequest, evaluate_with_report
 

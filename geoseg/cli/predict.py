@@ -88,8 +88,9 @@ def predict(
     as_json: AsJson = False,
 ) -> None:
     """Map a scene: geoseg predict scene.tif --out landcover.gpkg --mask landcover.tif."""
+    from geoseg.inference.options import PredictOptions
     from geoseg.inference.outputs import Outputs
-    from geoseg.inference.predict import PredictOptions, plan_prediction
+    from geoseg.inference.predict import plan_prediction
     from geoseg.inference.predict import predict as run
 
     outputs = Outputs(polygons=out, mask=mask, probabilities=probabilities)

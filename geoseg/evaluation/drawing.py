@@ -14,9 +14,9 @@ from geoseg.errors import OutputError
 from geoseg.evaluation.cases import Reference
 from geoseg.evaluation.maps import MapFile, open_map, open_working_map
 from geoseg.evaluation.options import EvaluateOptions
+from geoseg.inference.drawing import DrawnMap, Workplace, draw
 from geoseg.inference.engine import Progress
 from geoseg.inference.maps import write_mask
-from geoseg.inference.predict import DrawnMap, Workplace, draw
 from geoseg.io.fingerprint import fingerprints
 from geoseg.io.output import check_writable
 from geoseg.io.style import raster_qml

@@ -11,7 +11,7 @@ from geoseg.core.legend import Legend
 from geoseg.data.splits.split import FOLDS
 from geoseg.errors import InputError
 from geoseg.evaluation.bootstrap import BootstrapOptions
-from geoseg.inference.predict import PredictOptions
+from geoseg.inference.options import PredictOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from geoseg.errors import InputError
-from geoseg.inference.predict import PredictOptions
+from geoseg.inference.options import PredictOptions
 from geoseg.models.bundle import load_bundle
 from geoseg.models.runtime import open_runtime
 from geoseg.models.runtime.augmented import SCALES, TTA, AugmentedRuntime, augmented

@@ -1,0 +1,140 @@
+"""A scene that fits its models to the working rasters of a map: plan, infer, write, resume."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from geoseg.core.identity import flat
+from geoseg.core.provenance import Provenance
+from geoseg.core.tiling import TilePlan
+from geoseg.inference.contract import Fit
+from geoseg.inference.engine import Job, Progress, infer
+from geoseg.inference.journal import Journal
+from geoseg.inference.maps import MapFiles, MapWriter, regrid
+from geoseg.inference.networks import Networks, open_networks
+from geoseg.inference.options import PredictOptions
+from geoseg.inference.plan import disk_of, require_room
+from geoseg.inference.precision import Choice
+from geoseg.inference.tiles import TileOptions, choose_tiles, load_of, memory_of
+from geoseg.inference.wanted import Reach, Wanted, open_wanted, reach_of
+from geoseg.models.ensemble import Ensemble
+from geoseg.models.runtime import RuntimeOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawPlan:
+    """What it takes to draw a map: tiles, where it is wanted, bytes of memory and of working files.
+
+    `kept` = with the probabilities of all classes, `to_scene` = brought back to another grid than it is inferred on.
+    """
+
+    tiles: TilePlan
+    wanted: Wanted
+    to_scene: bool
+    kept: bool
+    memory_bytes: int
+    disk_bytes: int
+
+    def reach(self) -> Reach:
+        """The tiles that are wanted."""
+        return reach_of(self.tiles, self.wanted.inferred)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnMap:
+    """Working rasters of a map, the runtime that inferred it and its precision, pixels computed over pixels wanted."""
+
+    maps: MapFiles
+    runtime: str
+    choice: Choice
+    redundancy: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workplace:
+    """A folder for working rasters, whether class probabilities are among them, and fingerprints of what is mapped.
+
+    What the folder holds of the same work is not done again.
+    """
+
+    folder: Path
+    with_probabilities: bool = False
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+
+def plan_drawing(fit: Fit, ensemble: Ensemble, options: PredictOptions, *, with_probabilities: bool) -> DrawPlan:
+    """Decide how a scene that fits an ensemble is mapped.
+
+    Raises:
+        InputError: the area of interest cannot be read, or does not meet the scene; or memory, tile and overlap do not
+            fit each other.
+    """
+    load = load_of(ensemble, options.tta)
+    asked = TileOptions(tile=options.tile, overlap=options.overlap, memory=options.memory)
+    tiles = choose_tiles(fit.scene.grid, load, asked)
+    to_scene = options.grid == "scene" and fit.source.grid != fit.scene.grid
+    kept = to_scene or with_probabilities
+    return DrawPlan(
+        tiles=tiles,
+        wanted=open_wanted(options.aoi, fit, to_scene=to_scene),
+        to_scene=to_scene,
+        kept=kept,
+        memory_bytes=memory_of(tiles, load),
+        disk_bytes=disk_of(tiles, ensemble.spec, kept=kept),
+    )
+
+
+def draw(fit: Fit, ensemble: Ensemble, place: Workplace, options: PredictOptions, progress: Progress) -> DrawnMap:
+    """Map a scene that fits an ensemble to working rasters; see `MapFiles`.
+
+    Raises:
+        InputError: the scene or the area of interest cannot be read, or they do not meet.
+        OutputError: the folder cannot be written, or holds another work.
+    """
+    spec = ensemble.spec
+    plan = plan_drawing(fit, ensemble, options, with_probabilities=place.with_probabilities)
+    networks = networks_for(fit, ensemble, options)
+    maps = MapFiles.in_folder(place.folder, fit.scene.grid, name="model", with_probabilities=plan.kept)
+    journal = Journal(place.folder)
+    journal.take_up(_identity(networks, place, plan))
+    require_room(plan.memory_bytes, 0 if journal.done else plan.disk_bytes, place.folder)
+    job = Job(
+        scene=fit.scene,
+        bands=fit.stack,
+        indices=spec.indices,
+        classes=spec.classes,
+        plan=plan.tiles,
+        done=journal.done,
+        area=plan.wanted.inferred,
+    )
+    with MapWriter(maps, spec.legend) as writer:
+        for piece in infer(job, networks.runtime, progress):
+            writer.write(piece)
+            if piece.done > journal.done:
+                writer.sync()
+                journal.mark(piece.done)
+    if plan.to_scene:
+        maps = regrid(maps, fit.source, spec.legend, place.folder, progress, plan.wanted.results)
+    redundancy = plan.reach().redundancy
+    return DrawnMap(maps=maps, runtime=networks.runtime.name, choice=networks.choice, redundancy=redundancy)
+
+
+def networks_for(fit: Fit, ensemble: Ensemble, options: PredictOptions) -> Networks:
+    """The networks of an ensemble, ready for a scene that fits it; see `open_networks`."""
+    asked = RuntimeOptions(runtime=options.runtime, device=options.device, threads=options.threads)
+    return open_networks(fit, ensemble, asked, options.precision, options.tta)
+
+
+def _identity(networks: Networks, place: Workplace, plan: DrawPlan) -> dict[str, str]:
+    """Everything that the numbers in the working rasters depend on, by name."""
+    versions = Provenance.now(inputs={}).versions
+    found = {f"version of {name}": version for name, version in versions.items() if name != "python"}
+    found |= {f"content of {name}": value for name, value in place.inputs.items()}
+    found |= {**networks.identity, "probabilities": "kept" if plan.kept else "not kept"}
+    cuts = {
+        name: {"tiles": len(cut), "size": cut.size, "overlap": cut.blend, "of": cut.length}
+        for name, cut in (("rows", plan.tiles.rows), ("cols", plan.tiles.cols))
+    }
+    return found | dict(flat(cuts))
