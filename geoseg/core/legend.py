@@ -16,12 +16,16 @@ from geoseg.errors import InputError
 UNLABELLED = 255
 """The code, and the index, of a pixel without a class: unlabelled in truth, nodata in maps."""
 
+_CODES = np.iinfo(np.int32)
 _HEX_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LandClass:
-    """One class: its code in rasters (0 to 254), name, colour as #rrggbb, and the name of its parent class if any."""
+    """One class: its code in rasters, name, colour as #rrggbb, and the name of its parent class if any.
+
+    Codes are 0 to 254 in everything that geoseg makes or is trained on; rasters of others may have any of int32.
+    """
 
     code: int
     name: str
@@ -29,8 +33,8 @@ class LandClass:
     parent: str | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.code < UNLABELLED:
-            msg = f"class {self.name!r}: the code must be 0 to {UNLABELLED - 1}, got {self.code}"
+        if not _CODES.min <= self.code <= _CODES.max:
+            msg = f"class {self.name!r}: the code must be an integer of 32 bits, got {self.code}"
             raise InputError(msg)
         if not self.name.strip():
             msg = f"the class with code {self.code} needs a name"
@@ -69,7 +73,15 @@ class Legend:
 
     @property
     def codes(self) -> NDArray[np.uint8]:
-        """Code of every index, shape (class,)."""
+        """Code of every index, shape (class,).
+
+        Raises:
+            InputError: for codes other than 0 to 254, the only ones in masks and labels.
+        """
+        for c in self.classes:
+            if not 0 <= c.code < UNLABELLED:
+                msg = f"class {c.name!r}: the code must be 0 to {UNLABELLED - 1}, got {c.code}"
+                raise InputError(msg)
         return np.array([c.code for c in self.classes], dtype=np.uint8)
 
     def to_codes(self, indices: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -18,7 +18,8 @@ from geoseg.core.legend import UNLABELLED, Legend
 from geoseg.core.provenance import Provenance
 from geoseg.errors import InputError
 from geoseg.io.vector import VectorLayer, write_features
-from geoseg.vectorize.trace import LabelStrip, Polygons, trace
+from geoseg.vectorize.sweep import Labels
+from geoseg.vectorize.trace import LabelStrip, Polygons, nodata_of, trace
 
 FIELDS = pa.schema(
     [
@@ -66,7 +67,7 @@ class _Part:
     """Some polygons in CRS units with their attributes, all of one length; NaN = no confidence."""
 
     geometries: NDArray[np.object_]
-    codes: NDArray[np.uint8]
+    codes: Labels
     area_m2: NDArray[np.float64]
     confidence: NDArray[np.float64]
 
@@ -77,6 +78,7 @@ def polygonize(
     *,
     grid: Grid,
     legend: Legend,
+    codes: NDArray[np.int32] | None = None,
     options: PolygonOptions = PolygonOptions(),
 ) -> PolygonSummary:
     """Write the 4-connected areas of every class as polygons, a coverage: no gaps, no overlaps, shared vertices.
@@ -90,10 +92,11 @@ def polygonize(
     nodata or the scene's edge stays as it is.
 
     Args:
-        strips: class codes of the whole grid from top to bottom, 255 = nodata.
+        strips: labels of the whole grid from top to bottom.
         out: the file, see `geoseg.io.vector.write_features`; it is replaced if it exists.
         grid: the grid of the labels.
         legend: every code that occurs, with its name and colour.
+        codes: the code of every label, shape (label,); None = labels are codes.
         options: how to make the polygons.
 
     Raises:
@@ -102,11 +105,11 @@ def polygonize(
         OutputError: for an unknown suffix, or where writing fails.
     """
     layer = VectorLayer(name=options.layer, crs=grid.crs, fields=FIELDS, legend=legend, provenance=options.provenance)
-    batches = trace(_checked(strips, grid, legend), row_area_m2=grid.pixel_areas_m2(), keep_junctions=True)
+    tally = _Tally(legend, codes)
+    batches = trace(tally.checked(strips, grid), row_area_m2=grid.pixel_areas_m2(), keep_junctions=True)
     parts: Iterable[_Part] = (_to_part(polygons, grid.transform) for polygons in batches)
     if options.simplify_m is not None:
         parts = _simplified(parts, options.simplify_m * _crs_units_per_m(grid))
-    tally = _Tally(legend)
     notes = write_features((tally.batch(part, layer) for part in parts), out, layer=layer)
     return PolygonSummary(polygons=tally.polygons, area_m2=tally.area_m2(), notes=notes)
 
@@ -114,43 +117,51 @@ def polygonize(
 class _Tally:
     """Numbers the polygons and adds up their areas while they pass by."""
 
-    def __init__(self, legend: Legend) -> None:
+    def __init__(self, legend: Legend, codes: NDArray[np.int32] | None) -> None:
         self.polygons = 0
         self._legend = legend
-        self._names = np.array([""] * (UNLABELLED + 1), dtype=object)
-        for c in legend:
-            self._names[c.code] = c.name
-        self._areas = np.zeros(UNLABELLED + 1)
+        self._codes = np.arange(UNLABELLED, dtype=np.int32) if codes is None else codes
+        names = {c.code: c.name for c in legend}
+        self._names = np.array([names.get(code) for code in self._codes.tolist()], dtype=object)
+        self._areas = np.zeros(len(self._codes))
+
+    def checked(self, strips: Iterable[LabelStrip], grid: Grid) -> Iterator[LabelStrip]:
+        """The strips, which must fit the grid and have no label without a class."""
+        known: NDArray[np.bool_] | None = None
+        for strip in strips:
+            if strip.codes.shape[1:] != (grid.width,):
+                msg = f"a strip of labels has the shape {strip.codes.shape}, the grid has {grid.width} columns"
+                raise InputError(msg)
+            if known is None:
+                known = self._known(nodata_of(strip.codes.dtype))
+            if not known[strip.codes].all():
+                found = ", ".join(map(str, np.unique(strip.codes[~known[strip.codes]]).tolist()))
+                msg = f"the labels hold the codes {found}, which are not in the legend; add these classes or recode"
+                raise InputError(msg)
+            yield strip
+
+    def _known(self, nodata: int) -> NDArray[np.bool_]:
+        known = np.zeros(nodata + 1, dtype=np.bool_)
+        known[: len(self._names)] = self._names != None  # noqa: E711  (element by element)
+        known[nodata] = True
+        return known
 
     def batch(self, part: _Part, layer: VectorLayer) -> pa.RecordBatch:
         n = len(part.codes)
         columns = {
             "id": np.arange(self.polygons + 1, self.polygons + n + 1),
-            "code": part.codes,
+            "code": self._codes[part.codes],
             "class": self._names[part.codes],
             "area_m2": part.area_m2,
             "confidence": pa.array(part.confidence.astype(np.float32), from_pandas=True),  # NaN to null
         }
         self.polygons += n
-        self._areas += np.bincount(part.codes, weights=part.area_m2, minlength=UNLABELLED + 1)
+        self._areas += np.bincount(part.codes, weights=part.area_m2, minlength=len(self._areas))
         return layer.batch(part.geometries, columns)
 
     def area_m2(self) -> dict[str, float]:
-        return {c.name: float(self._areas[c.code]) for c in self._legend}
-
-
-def _checked(strips: Iterable[LabelStrip], grid: Grid, legend: Legend) -> Iterator[LabelStrip]:
-    known = np.zeros(UNLABELLED + 1, dtype=np.bool_)
-    known[[*legend.codes, UNLABELLED]] = True
-    for strip in strips:
-        if strip.codes.shape[1:] != (grid.width,):
-            msg = f"a strip of labels has the shape {strip.codes.shape}, the grid has {grid.width} columns"
-            raise InputError(msg)
-        if not known[strip.codes].all():
-            found = ", ".join(map(str, legend.unknown_codes(strip.codes)))
-            msg = f"the labels hold the codes {found}, which are not in the legend; add these classes or recode them"
-            raise InputError(msg)
-        yield strip
+        by_code = dict(zip(self._codes.tolist(), self._areas.tolist(), strict=True))
+        return {c.name: by_code.get(c.code, 0.0) for c in self._legend}
 
 
 def _to_part(polygons: Polygons, transform: Affine) -> _Part:

@@ -13,17 +13,19 @@ the two vertices remember each other as twins, and change their successors when 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
+from typing import Any, NamedTuple, ParamSpec, TypeAlias, TypeVar, cast
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.core.legend import UNLABELLED
 from geoseg.errors import InputError
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Labels: TypeAlias = NDArray[np.unsignedinteger[Any]]
+"""uint8 or uint16; the largest number is nodata."""
+
 
 _NOBODY = -1
 _NORTH, _EAST, _SOUTH, _WEST = 0, 1, 2, 3
@@ -43,7 +45,7 @@ _STATE = np.dtype(
     [
         (name, np.int64)
         for name in (
-            "row", "keep_junctions", "vertices_used", "vertex_free", "vertices_spare", "components_used",
+            "row", "nodata", "keep_junctions", "vertices_used", "vertex_free", "vertices_spare", "components_used",
             "component_free", "components_spare", "merged", "done", "done_components", "done_vertices",
         )
     ]
@@ -64,14 +66,15 @@ class Sweep(NamedTuple):
     state: NDArray[Any]
 
 
-def start_sweep(width: int, *, keep_junctions: bool) -> Sweep:
+def start_sweep(width: int, *, nodata: int, keep_junctions: bool) -> Sweep:
     """The sweep above the first row of a raster of `width` columns; `keep_junctions` as in `trace`."""
     front = np.zeros(width + 2, dtype=_COLUMN)
-    front["code_above"] = front["code_below"] = UNLABELLED
+    front["code_above"] = front["code_below"] = nodata
     front["above"] = front["below"] = _NOBODY
     state = np.zeros(1, dtype=_STATE)
     for name in ("vertex_free", "component_free", "merged", "done"):
         state[name] = _NOBODY
+    state["nodata"] = nodata
     state["keep_junctions"] = keep_junctions
     return Sweep(front, np.zeros(8 * width, dtype=_VERTEX), np.zeros(2 * width, dtype=_COMPONENT), state)
 
@@ -157,18 +160,18 @@ def _merge(a: int, b: int, sweep: Sweep) -> int:
 
 
 @_compiled
-def _label_row(codes: NDArray[np.uint8], confidence: NDArray[np.float32], area: float, sweep: Sweep) -> None:
+def _label_row(codes: Labels, confidence: NDArray[np.float32], area: float, sweep: Sweep) -> None:
     """Give every run of one code in the new row its component, and add the run to the component's sums."""
-    front, components, row = sweep.front, sweep.components, sweep.state[0].row
+    front, components, row, nodata = sweep.front, sweep.components, sweep.state[0].row, sweep.state[0].nodata
     width = len(codes)
     end = 0
     while end < width:
         begin, code, label = end, codes[end], _NOBODY
         while end < width and codes[end] == code:
-            if code != UNLABELLED and front[end + 1].code_above == code:
+            if code != nodata and front[end + 1].code_above == code:
                 label = _merge(label, _find(components, front[end + 1].above), sweep)
             end += 1
-        if code != UNLABELLED and label == _NOBODY:
+        if code != nodata and label == _NOBODY:
             label = _new_component(code, row * width + begin, sweep)
         for col in range(begin, end):
             front[col + 1].code_below = code
@@ -232,7 +235,7 @@ def _trace_row(sweep: Sweep) -> None:
     an outline leads: vertices made before at the ends of the edges to the north and west, and, once a corner is done,
     those that later corners find at the ends of its edges to the south and east.
     """
-    front, keep_junctions = sweep.front, sweep.state[0].keep_junctions
+    front, nodata, keep_junctions = sweep.front, sweep.state[0].nodata, sweep.state[0].keep_junctions
     made, comes, leads = np.empty(4, np.int32), np.empty(4, np.int32), np.empty(4, np.int32)
     for col in range(len(front) - 1):
         left, right = front[col], front[col + 1]
@@ -245,14 +248,14 @@ def _trace_row(sweep: Sweep) -> None:
         comes[_NORTH], leads[_NORTH] = comes[_SOUTH], leads[_SOUTH] = left.down, left.up
         comes[_WEST], leads[_WEST] = comes[_EAST], leads[_EAST]
         for out in range(4):
-            if edges[out] and codes[out] != UNLABELLED:
+            if edges[out] and codes[out] != nodata:
                 into = _next_edge(edges, out)
                 if keep_junctions or (into - out) % 4 != 2:
                     made[out] = _new_vertex(labels[out], col, sweep)
                     _link(made[out], into, out, comes, leads, sweep.vertices)
         left.down, left.up = comes[_SOUTH], leads[_SOUTH]
         if edges[0] and edges[1] and edges[2] and edges[3]:
-            _pair_twins(made, codes, sweep.vertices)
+            _pair_twins(made, codes, nodata, sweep.vertices)
 
 
 @_compiled
@@ -279,9 +282,9 @@ def _link(
 
 
 @_compiled
-def _pair_twins(made: NDArray[np.int32], codes: tuple[int, ...], vertices: NDArray[Any]) -> None:
+def _pair_twins(made: NDArray[np.int32], codes: tuple[int, ...], nodata: int, vertices: NDArray[Any]) -> None:
     for i in range(2):
-        if codes[i] == codes[i + 2] and codes[i] != UNLABELLED:
+        if codes[i] == codes[i + 2] and codes[i] != nodata:
             vertices[made[i]].twin = made[i + 2]
             vertices[made[i + 2]].twin = made[i]
 
@@ -304,7 +307,7 @@ def _finish_row(sweep: Sweep) -> None:
 
 @_compiled
 def sweep_rows(
-    codes: NDArray[np.uint8], confidence: NDArray[np.float32], areas: NDArray[np.float64], row: int, sweep: Sweep
+    codes: Labels, confidence: NDArray[np.float32], areas: NDArray[np.float64], row: int, sweep: Sweep
 ) -> int:
     """Take in rows from `row` on for as long as the pools have room; returns the first row not taken in.
 

@@ -7,25 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
 
-from geoseg.core.legend import UNLABELLED
 from geoseg.errors import InputError
-from geoseg.vectorize.sweep import Sweep, enlarge, start_sweep, sweep_rows, take_done, walk_rings
+from geoseg.vectorize.sweep import Labels, Sweep, enlarge, start_sweep, sweep_rows, take_done, walk_rings
+
+_LABEL_TYPES = (np.dtype(np.uint8), np.dtype(np.uint16))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LabelStrip:
     """Some full rows of a label raster, from top to bottom.
 
-    `codes` is uint8, shape (row, col), 255 = nodata. `confidence`, if any, is float32 of the same shape, NaN = unknown.
+    `codes` is uint8 or uint16, shape (row, col); the dtype's largest number, 255 or 65535, is nodata. `confidence`, if
+    any, is float32 of the same shape, NaN = unknown.
     """
 
-    codes: NDArray[np.uint8]
+    codes: Labels
     confidence: NDArray[np.float32] | None = None
 
 
@@ -43,7 +46,7 @@ class Polygons:
     coords: NDArray[np.int32]
     ring_offsets: NDArray[np.int64]
     polygon_offsets: NDArray[np.int64]
-    codes: NDArray[np.uint8]
+    codes: Labels
     first_pixels: NDArray[np.int64]
     pixels: NDArray[np.int64]
     area_m2: NDArray[np.float64]
@@ -86,10 +89,11 @@ def trace(
     Raises:
         InputError: for strips that do not fit each other or `row_area_m2`.
     """
-    row, sweep = 0, None
+    row, sweep, dtype = 0, None, None
     for strip in strips:
-        sweep = sweep or start_sweep(strip.codes.shape[1], keep_junctions=keep_junctions)
-        _check(strip, width=len(sweep.front) - 2)
+        dtype = dtype or strip.codes.dtype
+        _check(strip, width=strip.codes.shape[-1] if sweep is None else len(sweep.front) - 2, dtype=dtype)
+        sweep = sweep or start_sweep(strip.codes.shape[1], nodata=nodata_of(dtype), keep_junctions=keep_junctions)
         areas = row_area_m2[row : row + len(strip.codes)]
         row += len(strip.codes)
         _check_rows(row, len(row_area_m2), at_end=False)
@@ -97,17 +101,23 @@ def trace(
         if sweep.state[0]["done_vertices"] >= batch_vertices:
             yield _give_out(sweep)
     _check_rows(row, len(row_area_m2), at_end=True)
-    if sweep is not None:
-        below = LabelStrip(codes=np.full((1, len(sweep.front) - 2), UNLABELLED, dtype=np.uint8))
+    if sweep is not None and dtype is not None:
+        below = LabelStrip(codes=np.full((1, len(sweep.front) - 2), nodata_of(dtype), dtype=dtype))
         sweep = _feed(sweep, below, np.zeros(1))
         if sweep.state[0]["done_components"]:
             yield _give_out(sweep)
 
 
-def _check(strip: LabelStrip, *, width: int) -> None:
+def nodata_of(dtype: np.dtype[Any]) -> int:
+    """The label of pixels without a class: the largest number of the dtype of labels."""
+    return int(np.iinfo(dtype).max)
+
+
+def _check(strip: LabelStrip, *, width: int, dtype: np.dtype[Any]) -> None:
     codes, confidence = strip.codes, strip.confidence
-    if codes.dtype != np.uint8 or codes.ndim != 2 or codes.shape[1] != width:
-        msg = f"a strip of labels is {codes.dtype} of shape {codes.shape}, needed is uint8 of {width} columns"
+    wanted = dtype if dtype in _LABEL_TYPES else _LABEL_TYPES[0]
+    if codes.dtype != wanted or codes.ndim != 2 or codes.shape[1] != width:
+        msg = f"a strip of labels is {codes.dtype} of shape {codes.shape}, needed is {wanted} of {width} columns"
         raise InputError(msg)
     if confidence is not None and confidence.shape != codes.shape:
         msg = f"a strip of confidence has shape {confidence.shape}, its labels have {codes.shape}; both must be equal"
@@ -122,7 +132,7 @@ def _check_rows(rows: int, expected: int, *, at_end: bool) -> None:
 
 def _feed(sweep: Sweep, strip: LabelStrip, areas: NDArray[np.float64]) -> Sweep:
     confidence = np.empty((0, 0), np.float32) if strip.confidence is None else strip.confidence
-    codes = np.ascontiguousarray(strip.codes)
+    codes: Labels = np.ascontiguousarray(strip.codes)
     confidence = np.ascontiguousarray(confidence, dtype=np.float32)
     areas = np.ascontiguousarray(areas, dtype=np.float64)
     row = sweep_rows(codes, confidence, areas, 0, sweep)
@@ -148,7 +158,7 @@ def _give_out(sweep: Sweep) -> Polygons:
         coords=coords[: ring_offsets[-1]].copy(),
         ring_offsets=ring_offsets,
         polygon_offsets=polygon_offsets,
-        codes=done["code"].astype(np.uint8),
+        codes=done["code"].astype(np.uint8 if sweep.state[0]["nodata"] == 255 else np.uint16),
         first_pixels=np.column_stack(np.divmod(done["first"], len(sweep.front) - 2)),
         pixels=done["pixels"].copy(),
         area_m2=done["area"].copy(),

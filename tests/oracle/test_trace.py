@@ -21,7 +21,7 @@ def normal(polygons):
 
 
 def by_gdal(codes):
-    found = shapes(codes, mask=codes != 255, connectivity=4)
+    found = shapes(codes, mask=codes != np.iinfo(codes.dtype).max, connectivity=4)
     return normal((int(code), shape(polygon)) for polygon, code in found)
 
 
@@ -37,6 +37,12 @@ def by_us(codes, height, batch_vertices=1 << 18):
 )
 def test_equal_to_gdal_for_any_raster_and_strip_height(codes, height, batch):
     assert by_us(codes, height, batch) == by_gdal(codes)
+
+
+@settings(max_examples=60, deadline=None)
+@given(codes=arrays(np.uint16, SHAPES, elements=st.sampled_from([0, 255, 256, 65534, 65535])), height=st.integers(1, 9))
+def test_equal_to_gdal_for_labels_of_two_bytes(codes, height):
+    assert by_us(codes, height) == by_gdal(codes)
 
 
 @settings(max_examples=60, deadline=None)

@@ -27,8 +27,15 @@ def test_a_bad_colour_is_refused_by_name(colour):
 
 
 @pytest.mark.parametrize("code", [-1, 255, 256])
-def test_a_code_outside_of_0_to_254_is_refused(code):
+def test_a_code_outside_of_0_to_254_is_refused_in_masks_and_labels(code):
+    legend = Legend((land_class(code=code),))
     with pytest.raises(InputError, match=f"0 to 254, got {code}"):
+        legend.codes  # noqa: B018
+
+
+@pytest.mark.parametrize("code", [-(2**31) - 1, 2**31])
+def test_a_code_of_more_than_32_bits_is_refused(code):
+    with pytest.raises(InputError, match="32 bits"):
         land_class(code=code)
 
 

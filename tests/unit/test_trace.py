@@ -120,6 +120,8 @@ def test_nothing_but_nodata_gives_no_batch():
         ([LabelStrip(codes=np.zeros((4, 2), np.uint8))], "4 rows"),
         ([LabelStrip(codes=np.zeros((3, 2), np.int64))], "int64"),
         ([LabelStrip(codes=np.zeros((2, 2), np.uint8)), LabelStrip(codes=np.zeros((1, 3), np.uint8))], r"\(1, 3\)"),
+        ([LabelStrip(codes=np.zeros((2, 2), np.int32))], "int32"),
+        ([LabelStrip(codes=np.zeros((2, 2), np.uint8)), LabelStrip(codes=np.zeros((1, 2), np.uint16))], "uint16"),
         ([LabelStrip(codes=np.zeros((3, 2), np.uint8), confidence=np.zeros((3, 1), np.float32))], r"\(3, 1\)"),
         ([], "0 rows"),
     ],
