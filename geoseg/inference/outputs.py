@@ -10,7 +10,7 @@ from pathlib import Path
 
 from geoseg.errors import OutputError
 from geoseg.io.output import check_writable
-from geoseg.io.vector import check_vector_name
+from geoseg.io.vector import check_vector_name, vector_files
 
 RASTER_SUFFIXES = (".tif", ".tiff")
 
@@ -48,7 +48,8 @@ class Outputs:
     @property
     def files(self) -> tuple[Path, ...]:
         """Every file that will appear."""
-        return (*self.paths, *self.mask_sidecars)
+        beside = () if self.polygons is None else vector_files(self.polygons)[1:]
+        return (*self.paths, *self.mask_sidecars, *beside)
 
     def inside(self, work: Path) -> Outputs:
         """The same files under their own names in the folder `work`, made anew, each output in a folder of its own."""

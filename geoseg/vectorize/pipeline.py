@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import shapely
-from affine import Affine
 from numpy.typing import NDArray
 
 from geoseg.core.grid import Grid
@@ -64,9 +63,9 @@ class PolygonSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Part:
-    """Some polygons in CRS units with their attributes, all of one length; NaN = no confidence."""
+    """Some polygons (shapely or WKB, in CRS units) and their attributes, all of one length; NaN = no confidence."""
 
-    geometries: NDArray[np.object_]
+    geometries: NDArray[np.object_] | pa.BinaryArray
     codes: Labels
     area_m2: NDArray[np.float64]
     confidence: NDArray[np.float64]
@@ -104,12 +103,22 @@ def polygonize(
             up the grid.
         OutputError: for an unknown suffix, or where writing fails.
     """
-    layer = VectorLayer(name=options.layer, crs=grid.crs, fields=FIELDS, legend=legend, provenance=options.provenance)
+    layer = VectorLayer(
+        name=options.layer,
+        crs=grid.crs,
+        fields=FIELDS,
+        legend=legend,
+        provenance=options.provenance,
+        pixel_m=min(grid.gsd_m),
+    )
     tally = _Tally(legend, codes)
     batches = trace(tally.checked(strips, grid), row_area_m2=grid.pixel_areas_m2(), keep_junctions=True)
-    parts: Iterable[_Part] = (_to_part(polygons, grid.transform) for polygons in batches)
-    if options.simplify_m is not None:
-        parts = _simplified(parts, options.simplify_m * _crs_units_per_m(grid))
+    parts: Iterable[_Part]
+    if options.simplify_m is None:
+        parts = (_to_part(polygons, polygons.wkb(grid.transform)) for polygons in batches)
+    else:
+        exact = (_to_part(polygons, polygons.geometries(grid.transform)) for polygons in batches)
+        parts = _simplified(exact, options.simplify_m * _crs_units_per_m(grid))
     notes = write_features((tally.batch(part, layer) for part in parts), out, layer=layer)
     return PolygonSummary(polygons=tally.polygons, area_m2=tally.area_m2(), notes=notes)
 
@@ -164,14 +173,14 @@ class _Tally:
         return {c.name: by_code.get(c.code, 0.0) for c in self._legend}
 
 
-def _to_part(polygons: Polygons, transform: Affine) -> _Part:
+def _to_part(polygons: Polygons, geometries: NDArray[np.object_] | pa.BinaryArray) -> _Part:
     with np.errstate(invalid="ignore"):  # 0 / 0: no confidence
         confidence = polygons.confidence_sum / polygons.confidence_pixels
     if (confidence < 0).any() or (confidence > 1 + 1e-6).any():
         msg = f"the confidence of a polygon is {np.nanmax(np.abs(confidence)):g}; needed are probabilities of 0 to 1"
         raise InputError(msg)
     return _Part(
-        geometries=polygons.geometries(transform),
+        geometries=geometries,
         codes=polygons.codes,
         area_m2=polygons.area_m2,
         confidence=confidence,

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
 
 from geoseg.errors import InputError
+from geoseg.io.vector import encode_polygons
 from geoseg.vectorize.sweep import Labels, Sweep, enlarge, start_sweep, sweep_rows, take_done, walk_rings
 
 _LABEL_TYPES = (np.dtype(np.uint8), np.dtype(np.uint16))
@@ -58,12 +60,27 @@ class Polygons:
 
     def geometries(self, transform: Affine | None = None) -> NDArray[np.object_]:
         """Shapely polygons in the units of `transform` (pixel corners by default), exteriors counter-clockwise."""
-        a, b, c, d, e, f = tuple(transform or Affine.identity())[:6]
-        col, row = self.coords.T.astype(np.float64)
-        xy = np.column_stack([a * col + b * row + c, d * col + e * row + f])
         offsets = (self.ring_offsets, self.polygon_offsets)
-        polygons = shapely.from_ragged_array(shapely.GeometryType.POLYGON, xy, offsets)
-        return np.asarray(polygons if a * e - b * d > 0 else shapely.reverse(polygons), dtype=np.object_)
+        polygons = shapely.from_ragged_array(shapely.GeometryType.POLYGON, self._placed(transform), offsets)
+        return np.asarray(polygons, dtype=np.object_)
+
+    def wkb(self, transform: Affine) -> pa.BinaryArray:
+        """The same polygons as well-known binary, without making an object of each."""
+        return encode_polygons(self._placed(transform), self.ring_offsets, self.polygon_offsets)
+
+    def _placed(self, transform: Affine | None) -> NDArray[np.float64]:
+        """Coordinates of every vertex; rings go round the other way where the transform mirrors them, as most do."""
+        a, b, c, d, e, f = tuple(transform or Affine.identity())[:6]
+        coords = self.coords
+        if a * e - b * d < 0:
+            ends = self.ring_offsets[:-1] + self.ring_offsets[1:] - 1
+            coords = coords[np.repeat(ends, np.diff(self.ring_offsets)) - np.arange(len(coords))]
+        xy = np.empty(coords.shape)
+        col, row = coords.T
+        np.add(a * col, b * row, out=xy[:, 0])
+        np.add(d * col, e * row, out=xy[:, 1])
+        xy += (c, f)
+        return xy
 
 
 def trace(
