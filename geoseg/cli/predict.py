@@ -78,6 +78,9 @@ def predict(
         int | None, typer.Option("--overlap", min=0, help="Of neighbouring tiles in pixels [default: by the model].")
     ] = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1)] = None,
+    adaptive: Annotated[
+        bool, typer.Option("--adaptive", help="Infer in full only where a look at coarser pixels leaves a question.")
+    ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with what an earlier end of this prediction has left, if anything.")
     ] = False,
@@ -112,6 +115,7 @@ def predict(
         aoi=aoi,
         simplify_m=simplify,
         standardise=standardise,
+        adaptive=adaptive,
         resume=resume,
         overwrite=overwrite,
         command=shlex.join(["geoseg", *sys.argv[1:]]),
@@ -146,6 +150,8 @@ def _print_summary(summary: Summary) -> None:
         f"{height} x {width} px at {summary.gsd_m[0]:.4g} m; {summary.runtime}; nodata {figures.nodata_share:.1%}"
     )
     typer.echo(f"{summary.precision}: {summary.precision_reason}")
+    if summary.adapted is not None:
+        typer.echo(f"adaptive: {summary.adapted}")
     print_areas(figures.area_m2)
     if figures.confidence is None:
         typer.echo("geoseg: warning: no valid pixel is there to be mapped; the results are empty", err=True)

@@ -98,9 +98,14 @@ class TilePlan:
         return self.cols.starts[j], self.cols.starts[j] + self.cols.size
 
     @property
+    def tile_pixels(self) -> int:
+        """Pixels of one tile."""
+        return self.rows.size * self.cols.size
+
+    @property
     def redundancy(self) -> float:
         """Pixels read by all tiles divided by pixels of the grid."""
-        read = len(self) * self.rows.size * self.cols.size
+        read = len(self) * self.tile_pixels
         return read / (self.rows.length * self.cols.length)
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from geoseg.core.identity import flat
 from geoseg.core.provenance import Provenance
 from geoseg.core.tiling import TilePlan
+from geoseg.inference.adaptive import Adapted, CoarseMap, coarser, settle
 from geoseg.inference.contract import Fit
-from geoseg.inference.engine import Job, Progress, infer
+from geoseg.inference.engine import Job, Known, Progress, infer
 from geoseg.inference.journal import Journal
 from geoseg.inference.maps import MapFiles, MapWriter, regrid
 from geoseg.inference.networks import Networks, open_networks
@@ -21,6 +22,7 @@ from geoseg.inference.tiles import TileOptions, choose_tiles, load_of, memory_of
 from geoseg.inference.wanted import Reach, Wanted, open_wanted, reach_of
 from geoseg.models.ensemble import Ensemble
 from geoseg.models.runtime import RuntimeOptions
+from geoseg.models.spec import ModelSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +46,16 @@ class DrawPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrawnMap:
-    """Working rasters of a map, the runtime that inferred it and its precision, pixels computed over pixels wanted."""
+    """Working rasters of a map, the runtime that inferred it and its precision, pixels computed over pixels wanted.
+
+    `adapted` is None where all was inferred in full without asking.
+    """
 
     maps: MapFiles
     runtime: str
     choice: Choice
     redundancy: float
+    adapted: Adapted | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +78,7 @@ def plan_drawing(fit: Fit, ensemble: Ensemble, options: PredictOptions, *, with_
             fit each other.
     """
     load = load_of(ensemble, options.tta)
-    asked = TileOptions(tile=options.tile, overlap=options.overlap, memory=options.memory)
+    asked = TileOptions(tile=options.tile, overlap=options.overlap, memory=options.memory, small=options.adaptive)
     tiles = choose_tiles(fit.scene.grid, load, asked)
     to_scene = options.grid == "scene" and fit.source.grid != fit.scene.grid
     kept = to_scene or with_probabilities
@@ -93,32 +99,76 @@ def draw(fit: Fit, ensemble: Ensemble, place: Workplace, options: PredictOptions
         InputError: the scene or the area of interest cannot be read, or they do not meet.
         OutputError: the folder cannot be written, or holds another work.
     """
-    spec = ensemble.spec
     plan = plan_drawing(fit, ensemble, options, with_probabilities=place.with_probabilities)
     networks = networks_for(fit, ensemble, options)
-    maps = MapFiles.in_folder(place.folder, fit.scene.grid, name="model", with_probabilities=plan.kept)
-    journal = Journal(place.folder)
-    journal.take_up(_identity(networks, place, plan))
-    require_room(plan.memory_bytes, 0 if journal.done else plan.disk_bytes, place.folder)
+    work = _Work(fit=fit, spec=ensemble.spec, networks=networks, place=place, progress=progress)
+    reach = plan.reach()
+    computed, known, adapted = reach.pixels_read, None, None
+    if options.adaptive:
+        looked = plan_drawing(_coarser(fit), ensemble, replace(options, grid="scene"), with_probabilities=True)
+        coarse, adapted = _look(work, looked, reach)
+        computed += looked.reach().pixels_read - (adapted.settled - adapted.tried) * plan.tiles.tile_pixels
+        known = coarse.known
+    maps = _infer(work, plan, known)
+    if plan.to_scene:
+        maps = regrid(maps, fit.source, ensemble.spec.legend, place.folder, progress, plan.wanted.results)
+    return DrawnMap(
+        maps=maps,
+        runtime=networks.runtime.name,
+        choice=networks.choice,
+        redundancy=computed / reach.pixels,
+        adapted=adapted,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Work:
+    """A scene that fits, what infers it, and where to."""
+
+    fit: Fit
+    spec: ModelSpec
+    networks: Networks
+    place: Workplace
+    progress: Progress
+
+
+def _infer(work: _Work, plan: DrawPlan, known: Known | None = None) -> MapFiles:
+    """Infer what the folder does not hold yet; see `Job` for what is `known`."""
+    folder, spec = work.place.folder, work.spec
+    maps = MapFiles.in_folder(folder, work.fit.scene.grid, name="model", with_probabilities=plan.kept)
+    journal = Journal(folder)
+    journal.take_up(_identity(work, plan) | {"adaptive": "no" if known is None else "yes"})
+    require_room(plan.memory_bytes, 0 if journal.done else plan.disk_bytes, folder)
     job = Job(
-        scene=fit.scene,
-        bands=fit.stack,
+        scene=work.fit.scene,
+        bands=work.fit.stack,
         indices=spec.indices,
         classes=spec.classes,
         plan=plan.tiles,
         done=journal.done,
         area=plan.wanted.inferred,
+        known=known,
     )
     with MapWriter(maps, spec.legend) as writer:
-        for piece in infer(job, networks.runtime, progress):
+        for piece in infer(job, work.networks.runtime, work.progress):
             writer.write(piece)
             if piece.done > journal.done:
                 writer.sync()
                 journal.mark(piece.done)
-    if plan.to_scene:
-        maps = regrid(maps, fit.source, spec.legend, place.folder, progress, plan.wanted.results)
-    redundancy = plan.reach().redundancy
-    return DrawnMap(maps=maps, runtime=networks.runtime.name, choice=networks.choice, redundancy=redundancy)
+    return maps
+
+
+def _look(work: _Work, plan: DrawPlan, reach: Reach) -> tuple[CoarseMap, Adapted]:
+    """Infer in coarser pixels, in a folder within the folder; which of the tiles does that settle?"""
+    folder = work.place.folder / "coarse"
+    folder.mkdir(exist_ok=True)
+    maps = _infer(replace(work, fit=_coarser(work.fit), place=replace(work.place, folder=folder)), plan)
+    windows = [tile.read for tile in reach.tiles]
+    return settle(maps, windows, work.fit, work.spec, work.networks.runtime)
+
+
+def _coarser(fit: Fit) -> Fit:
+    return replace(fit, scene=fit.source.on_grid(coarser(fit.scene.grid)))
 
 
 def networks_for(fit: Fit, ensemble: Ensemble, options: PredictOptions) -> Networks:
@@ -127,12 +177,12 @@ def networks_for(fit: Fit, ensemble: Ensemble, options: PredictOptions) -> Netwo
     return open_networks(fit, ensemble, asked, options.precision, options.tta)
 
 
-def _identity(networks: Networks, place: Workplace, plan: DrawPlan) -> dict[str, str]:
+def _identity(work: _Work, plan: DrawPlan) -> dict[str, str]:
     """Everything that the numbers in the working rasters depend on, by name."""
     versions = Provenance.now(inputs={}).versions
     found = {f"version of {name}": version for name, version in versions.items() if name != "python"}
-    found |= {f"content of {name}": value for name, value in place.inputs.items()}
-    found |= {**networks.identity, "probabilities": "kept" if plan.kept else "not kept"}
+    found |= {f"content of {name}": value for name, value in work.place.inputs.items()}
+    found |= {**work.networks.identity, "probabilities": "kept" if plan.kept else "not kept"}
     cuts = {
         name: {"tiles": len(cut), "size": cut.size, "overlap": cut.blend, "of": cut.length}
         for name, cut in (("rows", plan.tiles.rows), ("cols", plan.tiles.cols))

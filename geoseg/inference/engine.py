@@ -27,6 +27,9 @@ from geoseg.models.runtime.protocol import Runtime
 Progress = Callable[[str, int, int], None]
 """Called with the name of the stage, the steps done and all steps."""
 
+Known = Callable[[Window], NDArray[np.float32] | None]
+"""Gives class probabilities (class, row, col), of its own, for a tile's window that needs no inference, else None."""
+
 READ_ATTEMPTS = 3
 _SPARE = 1  # threads beyond those that infer: they read and normalise the next tiles meanwhile
 
@@ -49,7 +52,8 @@ class Job:
     """What to infer: a fitted scene, the bands that normalise it, the model's indices and class count, and the plan.
 
     The first `done` rows of tiles are finished already, and give no pieces. Outside of the `area`, which is on the
-    scene's grid, the result is invalid; None = everything is wanted.
+    scene's grid, the result is invalid; None = everything is wanted. `known` tells of tiles
+    that need no inference; None = there are none.
     """
 
     scene: Scene
@@ -59,6 +63,7 @@ class Job:
     plan: TilePlan
     done: int = 0
     area: Area | None = None
+    known: Known | None = None
 
 
 class _Place(NamedTuple):
@@ -161,6 +166,9 @@ def _infer_tile(
     valid = raster.valid & wanted
     if not valid.any():
         return _nothing(job, window)
+    known = None if job.known is None else job.known(window)
+    if known is not None:
+        return _Inferred(known, valid)
     channels = job.bands.normalise(raster.data, raster.valid, job.indices)
     inside = window.intersect(job.scene.grid.window)
     if inside is not None and inside != window:

@@ -20,7 +20,8 @@ class PredictOptions:
     `simplify_m` is the tolerance for polygon borders in m. `precision` is one of `geoseg.models.runtime.PRECISIONS`, or
     "auto": see `geoseg.inference.precision`. `tta`, the test-time augmentation, is one of
     `geoseg.models.runtime.augmented.TTA`. `resume` goes on with what an earlier end of the same prediction has left,
-    where there is something.
+    where there is something. `adaptive` infers in full only where a coarse look leaves a question, see
+    `geoseg.inference.adaptive`.
 
     Raises:
         InputError: for an unknown test-time augmentation.
@@ -38,6 +39,7 @@ class PredictOptions:
     aoi: Path | None = None
     simplify_m: float | None = None
     standardise: bool | None = None
+    adaptive: bool = False
     resume: bool = False
     overwrite: bool = False
     command: str = ""

@@ -26,8 +26,9 @@ class PredictPlan:
 
     `tiles` are (rows, cols) of tiles, `tile` the size of each and `overlap` that of neighbours, in pixels; `borders`
     are the rows and the columns at which one tile gives way to the next, the first of its own pixels. `computed`
-    is how many of the tiles meet what is wanted and hold valid pixels, as far as a decimated read shows. `redundancy`
-    is pixels in tiles over pixels wanted, both counted whether valid or not, `memory_bytes` the peak of the process,
+    is how many of the tiles meet what is wanted and hold valid pixels, as far as a decimated read shows; where the
+    inference is `adaptive`, it may be fewer, which is known only after a coarse look. `redundancy` is pixels in tiles
+    over pixels wanted, both counted whether valid or not, `memory_bytes` the peak of the process,
     `disk_bytes` the room for working files beside the first output, `seconds` the time for inference, None where the
     scene has no pixels to try on.
     """
@@ -38,6 +39,7 @@ class PredictPlan:
     overlap: tuple[int, int]
     borders: tuple[tuple[int, ...], tuple[int, ...]]
     computed: int
+    adaptive: bool
     redundancy: float
     memory_bytes: int
     disk_bytes: int
@@ -58,6 +60,8 @@ class PredictPlan:
         yield f"overlap {down} x {along} px, {self.redundancy:.2f} pixels computed for each that is wanted"
         if self.computed < rows * cols:
             yield f"{self.computed} of {rows * cols} tiles are computed; in the others nothing is wanted or valid"
+        if self.adaptive:
+            yield "adaptive: fewer tiles, and less time, where a coarse look settles them; that is known only after it"
         yield f"{self.runtime} ({self.precision_reason})"
         yield f"memory: about {self.memory_bytes / 1e9:.1f} GB at the peak"
         yield f"disk: {self.disk_bytes / 1e9:.2f} GB of working files beside the first output, besides the outputs"

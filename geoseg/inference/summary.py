@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from geoseg.core.legend import UNLABELLED, Legend
+from geoseg.inference.adaptive import Adapted
 from geoseg.inference.contract import Finding
 from geoseg.inference.maps import MapFiles, map_strips
 
@@ -28,7 +29,8 @@ class Summary:
 
     `polygons` is None when none were written, `notes` are what the writer has to say, `redundancy` is pixels computed
     over pixels wanted, `precision_reason` says why the network computed in `precision`. `tta` is the test-time
-    augmentation, `models` are the names of the models whose mean was taken.
+    augmentation, `models` are the names of the models whose mean was taken. `adapted` tells
+    of adaptive inference, None = all was inferred in full.
     """
 
     figures: MapFigures
@@ -40,6 +42,7 @@ class Summary:
     tta: str
     models: tuple[str, ...]
     redundancy: float
+    adapted: Adapted | None
     findings: tuple[Finding, ...]
     outputs: tuple[str, ...]
     polygons: int | None

@@ -26,12 +26,14 @@ class TileOptions:
     """How a scene is to be cut; None = from the model and the memory.
 
     `tile` is the largest side of a tile and `overlap` that of neighbouring tiles, both in pixels; `memory` is what the
-    whole process may take, in bytes.
+    whole process may take, in bytes. With `small` tiles have a quarter of the usual side and overlap by an eighth of it
+    at most, where nobody says another.
     """
 
     tile: int | None = None
     overlap: int | None = None
     memory: int | None = None
+    small: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,19 +74,23 @@ def choose_tiles(grid: Grid, load: Load, options: TileOptions) -> TilePlan:
     Raises:
         InputError: no tile fits into the memory, or tile and overlap do not fit each other or the model's stride.
     """
-    size = options.tile if options.tile is not None else _largest_tile(load, options.memory or MEMORY)
+    size = options.tile if options.tile is not None else _largest_tile(load, options)
     overlap = options.overlap
     if overlap is None:
-        overlap = max(0, min(round_up(2 * load.reach_px, load.stride), size // 4, size - load.stride))
+        overlap = max(
+            0, min(round_up(2 * load.reach_px, load.stride), size // (8 if options.small else 4), size - load.stride)
+        )
     return plan_tiles(*grid.shape, size=size, overlap=overlap, stride=load.stride)
 
 
-def _largest_tile(load: Load, memory: int) -> int:
-    stride = load.stride
+def _largest_tile(load: Load, options: TileOptions) -> int:
+    stride, memory = load.stride, options.memory or MEMORY
     room = max(0, memory - _PROCESS) / load.bytes_per_pixel
-    side = min(math.isqrt(int(room)), _LARGEST) // stride * stride
-    if side < _SMALLEST * stride:
-        least = _PROCESS + (_SMALLEST * stride) ** 2 * load.bytes_per_pixel
+    smallest = _SMALLEST * stride
+    largest = max(_LARGEST // 4, smallest) if options.small else _LARGEST
+    side = min(math.isqrt(int(room)), largest) // stride * stride
+    if side < smallest:
+        least = _PROCESS + smallest**2 * load.bytes_per_pixel
         raise InputError(
             f"{memory / 1e9:.2f} GB of memory hold no tile of this model, needed are {least / 1e9:.2f} GB; give "
             "more with --memory, or the size with --tile"

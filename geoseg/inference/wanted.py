@@ -72,7 +72,12 @@ class Reach:
     @property
     def redundancy(self) -> float:
         """Pixels in these tiles over pixels in the area."""
-        return len(self.tiles) * self.plan.rows.size * self.plan.cols.size / self.pixels
+        return self.pixels_read / self.pixels
+
+    @property
+    def pixels_read(self) -> int:
+        """Pixels in these tiles, twice where two overlap."""
+        return len(self.tiles) * self.plan.tile_pixels
 
     def valid_tiles(self, preview: Raster | None) -> int:
         """How many of the tiles hold valid pixels, as far as a decimated read of the whole grid shows."""

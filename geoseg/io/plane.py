@@ -16,6 +16,7 @@ from typing import Any, Self
 from xml.etree import ElementTree as ET
 
 import numpy as np
+import rasterio
 from numpy.typing import NDArray
 
 from geoseg.core.grid import Window
@@ -95,6 +96,13 @@ class PlaneWriter:
     def _refusal(self, error: OSError) -> OutputError:
         reason = error.strerror or str(error)
         return OutputError(f"{self._path}: cannot be written ({reason}); check the folder, rights and free space")
+
+
+def open_plane(path: Path) -> NDArray[Any]:
+    """The numbers of a finished working raster, shape (band, row, col), read from the disk where they are looked at."""
+    with rasterio.open(path) as dataset:
+        shape, dtype = (dataset.count, *dataset.shape), dataset.dtypes[0]
+    return np.memmap(raw_path(path), dtype=dtype, mode="r", shape=shape)
 
 
 def raw_path(path: Path) -> Path:
