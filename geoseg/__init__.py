@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from geoseg.models.zoo import default_bundle_path
     from geoseg.training.split import SplitRequest, split
     from geoseg.training.train import train
+    from geoseg.vectorize.raster import RasterOptions, polygonize_raster
     from geoseg.views.augmentations import AugmentationSheet, draw_augmentations
     from geoseg.views.evaluation.report import ReportRequest, write_report
 
@@ -41,6 +42,7 @@ _HOMES = {
     "Outputs": "geoseg.inference.outputs",
     "PointOptions": "geoseg.evaluation.areas.draw",
     "PredictOptions": "geoseg.inference.options",
+    "RasterOptions": "geoseg.vectorize.raster",
     "ReportRequest": "geoseg.views.evaluation.report",
     "SceneOptions": "geoseg.io.scene",
     "SplitRequest": "geoseg.training.split",
@@ -56,6 +58,7 @@ _HOMES = {
     "load_evaluation": "geoseg.evaluation.evaluation",
     "open_scene": "geoseg.io.scene",
     "pair_cases": "geoseg.evaluation.cases",
+    "polygonize_raster": "geoseg.vectorize.raster",
     "predict": "geoseg.inference.predict",
     "read_label_options": "geoseg.evaluation.cases",
     "save_areas": "geoseg.evaluation.areas.estimates",
@@ -77,6 +80,7 @@ __all__ = [
     "Outputs",
     "PointOptions",
     "PredictOptions",
+    "RasterOptions",
     "ReportRequest",
     "SceneOptions",
     "SplitRequest",
@@ -92,6 +96,7 @@ __all__ = [
     "load_evaluation",
     "open_scene",
     "pair_cases",
+    "polygonize_raster",
     "predict",
     "read_label_options",
     "save_areas",

@@ -18,6 +18,7 @@ from geoseg.cli.evaluate import evaluate
 from geoseg.cli.export import export
 from geoseg.cli.info import info
 from geoseg.cli.points import points
+from geoseg.cli.polygonize import polygonize
 from geoseg.cli.predict import predict
 from geoseg.cli.sample import sample
 from geoseg.cli.schema import schema
@@ -41,6 +42,7 @@ for command in (
     info,
     check,
     predict,
+    polygonize,
     schema,
     split,
     sheet,

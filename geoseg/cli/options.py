@@ -60,6 +60,15 @@ Tta = Annotated[
     Literal["none", "flips", "d4", "scales"],
     typer.Option("--tta", help="Average over views of every tile: 4 flips, 8 turns and flips, or 3 scales."),
 ]
+Simplify = Annotated[
+    float | None, typer.Option("--simplify", metavar="METRES", min=0, help="Simplify borders, shared ones once.")
+]
+ClassesFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--legend", metavar="FILE", help="What codes mean: YAML, a config or a bundle [default: as the raster says]."
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 

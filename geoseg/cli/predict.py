@@ -24,6 +24,7 @@ from geoseg.cli.options import (
     Scale,
     Scenes,
     Sensor,
+    Simplify,
     Standardise,
     Tta,
     load_model_files,
@@ -61,9 +62,7 @@ def predict(
         Literal["model", "scene"],
         typer.Option("--grid", help="Results at the model's resolution, or brought back to the scene's own pixels."),
     ] = "model",
-    simplify: Annotated[
-        float | None, typer.Option("--simplify", metavar="METRES", min=0, help="Simplify borders, shared ones once.")
-    ] = None,
+    simplify: Simplify = None,
     runtime: Runtime = "auto",
     device: Device = "auto",
     precision: Precision = "auto",

@@ -1,0 +1,62 @@
+"""`geoseg polygonize`: a class raster becomes polygons."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from geoseg.cli.console import print_areas
+from geoseg.cli.options import AsJson, ClassesFile, Overwrite, Simplify
+
+if TYPE_CHECKING:
+    from geoseg.core.legend import Legend
+
+
+def polygonize(
+    raster: Annotated[Path, typer.Argument(metavar="RASTER", help="Class codes: integers of any size, in any CRS.")],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE", help="Polygons: .gpkg, .fgb, .parquet or .geojson (in EPSG:4326).")
+    ],
+    band: Annotated[int, typer.Option("--band", min=1, help="Which band of it.")] = 1,
+    nodata: Annotated[
+        int | None, typer.Option("--nodata", help="A code that is no class [default: as the raster says].")
+    ] = None,
+    legend: ClassesFile = None,
+    aoi: Annotated[
+        Path | None, typer.Option("--aoi", metavar="FILE", help="Polygons in any CRS; what is outside is left out.")
+    ] = None,
+    simplify: Simplify = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make polygons of a class raster: geoseg polygonize lc.tif --out lc.gpkg."""
+    from geoseg.vectorize.raster import RasterOptions, polygonize_raster
+
+    classes: Legend | None = None
+    if legend is not None:
+        from geoseg.evaluation.legends import legend_from_file
+
+        classes = legend_from_file(legend)
+    options = RasterOptions(
+        band=band,
+        nodata=nodata,
+        legend=classes,
+        aoi=aoi,
+        simplify_m=simplify,
+        overwrite=overwrite,
+        command=shlex.join(["geoseg", *sys.argv[1:]]),
+    )
+    summary = polygonize_raster(raster, out, options)
+    if as_json:
+        typer.echo(json.dumps(summary.to_dict(), indent=2))
+        return
+    print_areas({name: area for name, area in summary.area_m2.items() if area})
+    typer.echo(f"{summary.polygons} polygons")
+    typer.echo(f"wrote {out}")
+    for note in summary.notes:
+        typer.echo(f"note: {note}")

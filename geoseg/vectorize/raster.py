@@ -1,0 +1,91 @@
+"""A class raster of anybody to a file of polygons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from geoseg.core.legend import Legend
+from geoseg.core.provenance import Provenance
+from geoseg.errors import OutputError
+from geoseg.io.area import Area, open_area
+from geoseg.io.classmap import ClassMap, open_class_map
+from geoseg.io.fingerprint import fingerprints
+from geoseg.io.output import check_writable
+from geoseg.io.vector import check_vector_name, files_of
+from geoseg.vectorize.pipeline import PolygonOptions, polygonize
+from geoseg.vectorize.trace import LabelStrip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RasterOptions:
+    """What to read of a class raster, and how to make polygons of it.
+
+    `band` counts from 1; `nodata` is a code that is none (None = as the raster says), `legend` what codes mean (None =
+    as the raster tells). `aoi` is a vector file of polygons in any CRS: pixels whose centre lies in none of them are
+    left out.
+    """
+
+    band: int = 1
+    nodata: int | None = None
+    legend: Legend | None = None
+    aoi: Path | None = None
+    simplify_m: float | None = None
+    overwrite: bool = False
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RasterSummary:
+    """What was written: number of polygons, area in m² by class name, and notes for the user, a sentence each."""
+
+    out: str
+    polygons: int
+    area_m2: dict[str, float]
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+def polygonize_raster(raster: Path, out: Path, options: RasterOptions = RasterOptions()) -> RasterSummary:
+    """Write the areas of every class of a raster as polygons, with the attributes and style of those of a prediction.
+
+    The raster is read twice, strip by strip: for the codes that occur, and to trace them.
+
+    Args:
+        raster: class codes of any integer type, north up or not, with a CRS.
+        out: the file, see `geoseg.io.vector.write_features`.
+        options: what to read, and how to make polygons.
+
+    Raises:
+        MissingFileError: the raster or the area of interest is not there.
+        InputError: see `open_class_map` and `open_area`.
+        OutputError: the output exists, has an unknown suffix or cannot be written.
+    """
+    raster, out = Path(raster), Path(out)
+    check_vector_name(out)
+    if out.resolve() == raster.resolve():
+        raise OutputError(f"{out}: is the input of this run; choose another name")
+    check_writable(out, overwrite=options.overwrite)
+    source = open_class_map(raster, band=options.band, nodata=options.nodata, legend=options.legend)
+    area = None if options.aoi is None else open_area(Path(options.aoi), source.grid)
+    files = () if options.aoi is None else files_of(Path(options.aoi))
+    provenance = Provenance.now(inputs=fingerprints((raster, *files)), command=options.command)
+    summary = polygonize(
+        _label_strips(source, area),
+        out,
+        grid=source.grid,
+        legend=source.legend,
+        codes=source.codes,
+        options=PolygonOptions(simplify_m=options.simplify_m, provenance=provenance),
+    )
+    notes = (*source.notes, *summary.notes)
+    return RasterSummary(out=str(out), polygons=summary.polygons, area_m2=summary.area_m2, notes=notes)
+
+
+def _label_strips(source: ClassMap, area: Area | None) -> Iterator[LabelStrip]:
+    return (LabelStrip(codes=labels) for labels in source.strips(area=area))

@@ -1,0 +1,193 @@
+"""`geoseg polygonize` on rasters of anybody: what they name, what they do not, and what is no class raster."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+import geopandas
+import numpy as np
+import pytest
+import rasterio
+import yaml
+from affine import Affine
+from factory import NORTH_UP, write_area, write_raster, write_scene
+from shapely import box
+
+from geoseg.io.style import attribute_table_xml
+
+CODES = np.array([[1, 1, 2, 2], [1, 4, 4, 2], [0, 0, 4, 2]], dtype=np.uint8)
+
+
+@pytest.fixture
+def raster(tmp_path):
+    return write_raster(tmp_path / "codes.tif", CODES[None], nodata=0)
+
+
+def paint(path, palette, tags=None):
+    with rasterio.open(path, "r+") as dataset:
+        dataset.write_colormap(1, palette)
+        dataset.update_tags(1, **(tags or {}))
+
+
+def style_of(path):
+    with sqlite3.connect(path) as database:
+        return database.execute("SELECT styleQML FROM layer_styles").fetchone()[0]
+
+
+def run(geoseg, raster, *arguments, out="map.gpkg"):
+    out = raster.parent / out
+    end = geoseg("polygonize", raster, "--out", out, *arguments)
+    assert end.code == 0, end.err
+    return end, geopandas.read_file(out, layer="landcover")
+
+
+def test_a_mask_of_ours_gives_the_polygons_of_the_prediction(geoseg, tiny_bundle, tmp_path):
+    scene, mask = write_scene(tmp_path / "scene.tif"), tmp_path / "mask.tif"
+    end = geoseg("predict", scene, "--model", tiny_bundle, "--out", tmp_path / "direct.gpkg", "--mask", mask)
+    assert end.code == 0, end.err
+    end, frame = run(geoseg, mask)
+    direct = geopandas.read_file(tmp_path / "direct.gpkg", layer="landcover")
+    same = [name for name in direct.columns if name not in {"confidence", "confidence_min"}]
+    assert frame[same].equals(direct[same])
+    assert style_of(tmp_path / "map.gpkg") == style_of(tmp_path / "direct.gpkg")
+    assert "note" not in end.out
+
+
+def test_a_raster_that_names_nothing_says_so(geoseg, raster):
+    end, frame = run(geoseg, raster)
+    assert frame.set_index("code")["class"].to_dict() == {1: "class 1", 2: "class 2", 4: "class 4"}
+    assert frame["area_m2"].sum() == 10 * 900
+    assert "does not name codes 1, 2, 4: called 'class 1'" in end.out
+    assert "no colour for codes 1, 2, 4" in end.out
+
+
+def test_names_and_colours_of_a_raster_are_taken(geoseg, raster):
+    paint(raster, {1: (255, 0, 0, 255), 2: (0, 255, 0, 255)}, {"CLASS_1": "town", "CLASS_2": "wood"})
+    end, frame = run(geoseg, raster)
+    assert set(frame["class"]) == {"town", "wood", "class 4"}
+    style = style_of(raster.parent / "map.gpkg")
+    assert "255,0,0,255" in style
+    assert "0,255,0,255" in style
+    assert "does not name code 4: called 'class 4'" in end.out
+
+
+def test_names_of_an_attribute_table_are_taken(geoseg, raster):
+    from factory import LEGEND
+
+    (raster.parent / "codes.tif.aux.xml").write_text(attribute_table_xml(LEGEND))
+    end, frame = run(geoseg, raster)
+    assert frame.set_index("code")["class"].to_dict() == {1: "water", 2: "developed", 4: "forest"}
+    assert "70,107,159,255" in style_of(raster.parent / "map.gpkg")
+    assert "note" not in end.out
+
+
+def test_category_names_are_taken_and_a_name_of_two_codes_is_told_apart(geoseg, raster):
+    names = "".join(f"<Category>{name}</Category>" for name in ("", "water", "wood", "", "wood"))
+    text = f'<PAMDataset><PAMRasterBand band="1"><CategoryNames>{names}</CategoryNames></PAMRasterBand></PAMDataset>'
+    (raster.parent / "codes.tif.aux.xml").write_text(text)
+    _, frame = run(geoseg, raster)
+    assert frame.set_index("code")["class"].to_dict() == {1: "water", 2: "wood (2)", 4: "wood (4)"}
+
+
+def test_a_legend_file_says_what_codes_mean(geoseg, raster, tiny_bundle, tmp_path):
+    (tmp_path / "legend.yaml").write_text(yaml.safe_dump({1: "water", 2: "town", 4: "wood"}))
+    _, frame = run(geoseg, raster, "--legend", tmp_path / "legend.yaml")
+    assert set(frame["class"]) == {"water", "town", "wood"}
+    _, frame = run(geoseg, raster, "--legend", tiny_bundle, out="bundle.gpkg")
+    assert set(frame["class"]) == {"water", "developed", "forest"}
+
+
+def test_json_is_the_summary(geoseg, raster):
+    end, frame = run(geoseg, raster, "--json")
+    told = json.loads(end.out)
+    assert told["polygons"] == len(frame) == 3
+    assert told["area_m2"] == {"class 1": 2700, "class 2": 3600, "class 4": 2700}
+
+
+def test_codes_of_two_and_four_bytes(geoseg, tmp_path):
+    codes = np.arange(300, dtype=np.int32).reshape(15, 20) * 7_000_000 - 1000
+    raster = write_raster(tmp_path / "codes.tif", codes[None])
+    _, frame = run(geoseg, raster)
+    assert sorted(frame["code"]) == codes.ravel().tolist()
+
+
+def test_a_band_and_its_nodata_may_be_named(geoseg, tmp_path):
+    raster = write_raster(tmp_path / "codes.tif", np.stack([np.zeros_like(CODES), CODES]))
+    _, frame = run(geoseg, raster, "--band", 2, "--nodata", 4)
+    assert set(frame["code"]) == {0, 1, 2}
+
+
+def test_only_an_area_of_interest_is_taken(geoseg, raster, tmp_path):
+    left, top = NORTH_UP.c, NORTH_UP.f
+    aoi = write_area(tmp_path / "aoi.gpkg", box(left, top - 60, left + 60, top), written_in="EPSG:4326")
+    _, frame = run(geoseg, raster, "--aoi", aoi)
+    assert frame.set_index("code")["area_m2"].to_dict() == {1: 2700, 4: 900}
+
+
+@pytest.mark.parametrize("codes", [np.full((1, 1), 7, np.uint8), np.full((30, 20), 7, np.int16)])
+def test_one_pixel_and_one_class(geoseg, tmp_path, codes):
+    _, frame = run(geoseg, write_raster(tmp_path / "codes.tif", codes[None]))
+    assert frame["area_m2"].tolist() == [codes.size * 900]
+
+
+def test_a_rotated_raster(geoseg, tmp_path):
+    turned = NORTH_UP @ Affine.rotation(30)
+    _, frame = run(geoseg, write_raster(tmp_path / "codes.tif", CODES[None], transform=turned))
+    assert frame["area_m2"].sum() == pytest.approx(12 * 900)
+    corners = {turned @ (0, 0), turned @ (2, 1)}
+    found = np.vstack([np.asarray(ring.coords) for ring in frame.geometry.exterior])
+    assert all(np.hypot(*(found - corner).T).min() < 1e-6 for corner in corners)
+
+
+def test_a_mask_band_of_the_file_counts(geoseg, tmp_path):
+    path = tmp_path / "codes.tif"
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
+        write_raster(path, CODES[None])
+        with rasterio.open(path, "r+") as dataset:
+            dataset.write_mask(CODES != 2)
+    _, frame = run(geoseg, path)
+    assert set(frame["code"]) == {0, 1, 4}
+
+
+@pytest.mark.parametrize(
+    ("data", "settings", "words"),
+    [
+        (CODES.astype(np.float32), {}, ("float32", "integers", "gdal_translate")),
+        (np.full((3, 3), 9, np.uint8), {"nodata": 9}, ("nothing but nodata", "--nodata")),
+        (CODES, {"crs": None}, ("no CRS", "edit-info")),
+        (np.arange(66_000, dtype=np.uint32).reshape(220, 300), {}, ("more than 65,535 classes", "cut it")),
+        (np.array([[2**31]], np.uint32), {}, ("2147483648", "32 bits")),
+    ],
+    ids=["float", "nodata only", "no CRS", "too many classes", "too large a code"],
+)
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_what_is_no_class_raster_is_refused_in_one_line(geoseg, tmp_path, data, settings, words):
+    raster = write_raster(tmp_path / "codes.tif", data[None], **settings)
+    end = geoseg("polygonize", raster, "--out", tmp_path / "map.gpkg")
+    assert end.code == 3
+    assert len(end.err.strip().splitlines()) == 1
+    assert all(word in end.err for word in words), end.err
+    assert not (tmp_path / "map.gpkg").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(("--band", 2), "no band 2"), (("--legend", "l.yaml"), "codes 2, 4"), (("--aoi", "gone.gpkg"), "gone.gpkg")],
+)
+def test_options_that_do_not_fit_are_refused(geoseg, raster, tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "l.yaml").write_text("1: water")
+    end = geoseg("polygonize", raster, "--out", tmp_path / "map.gpkg", *arguments)
+    assert (end.code, end.out) == (3, "")
+    assert words in end.err
+
+
+def test_an_output_is_kept_unless_it_may_be_overwritten(geoseg, raster, tmp_path):
+    out = tmp_path / "map.gpkg"
+    out.write_text("mine")
+    assert geoseg("polygonize", raster, "--out", out).code == 3
+    assert out.read_text() == "mine"
+    assert geoseg("polygonize", raster, "--out", out, "--overwrite").code == 0
+    assert geoseg("polygonize", raster, "--out", tmp_path / "map.kml").code == 3
+    assert geoseg("polygonize", tmp_path / "gone.tif", "--out", tmp_path / "m.gpkg").code == 3
