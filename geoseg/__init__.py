@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from geoseg.models.zoo import default_bundle_path
     from geoseg.training.split import SplitRequest, split
     from geoseg.training.train import train
+    from geoseg.vectorize.clean import CleanOptions
     from geoseg.vectorize.raster import RasterOptions, polygonize_raster
     from geoseg.views.augmentations import AugmentationSheet, draw_augmentations
     from geoseg.views.evaluation.report import ReportRequest, write_report
@@ -36,6 +37,7 @@ _HOMES = {
     "AreaOptions": "geoseg.evaluation.areas.estimate",
     "AugmentationSheet": "geoseg.views.augmentations",
     "Case": "geoseg.evaluation.cases",
+    "CleanOptions": "geoseg.vectorize.clean",
     "Ensemble": "geoseg.models.ensemble",
     "EvaluateOptions": "geoseg.evaluation.options",
     "Evaluation": "geoseg.evaluation.evaluation",
@@ -74,6 +76,7 @@ __all__ = [
     "AreaOptions",
     "AugmentationSheet",
     "Case",
+    "CleanOptions",
     "Ensemble",
     "EvaluateOptions",
     "Evaluation",

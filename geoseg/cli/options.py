@@ -63,6 +63,16 @@ Tta = Annotated[
 Simplify = Annotated[
     float | None, typer.Option("--simplify", metavar="METRES", min=0, help="Simplify borders, shared ones once.")
 ]
+MinArea = Annotated[
+    float | None,
+    typer.Option("--min-area", metavar="M2", help="Merge areas below it into the class they border on most."),
+]
+FillHoles = Annotated[
+    float | None, typer.Option("--fill-holes", metavar="M2", help="Fill what an area encloses, if smaller than that.")
+]
+Majority = Annotated[
+    int | None, typer.Option("--majority", metavar="N", help="Majority filter of N x N pixels, N odd, before all that.")
+]
 ClassesFile = Annotated[
     Path | None,
     typer.Option(

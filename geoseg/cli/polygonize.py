@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from geoseg.cli.console import print_areas
-from geoseg.cli.options import AsJson, ClassesFile, Overwrite, Simplify
+from geoseg.cli.options import AsJson, ClassesFile, FillHoles, Majority, MinArea, Overwrite, Simplify
 
 if TYPE_CHECKING:
     from geoseg.core.legend import Legend
@@ -30,11 +30,15 @@ def polygonize(
     aoi: Annotated[
         Path | None, typer.Option("--aoi", metavar="FILE", help="Polygons in any CRS; what is outside is left out.")
     ] = None,
+    majority: Majority = None,
+    fill_holes: FillHoles = None,
+    min_area: MinArea = None,
     simplify: Simplify = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Make polygons of a class raster: geoseg polygonize lc.tif --out lc.gpkg."""
+    from geoseg.vectorize.clean import CleanOptions
     from geoseg.vectorize.raster import RasterOptions, polygonize_raster
 
     classes: Legend | None = None
@@ -42,11 +46,13 @@ def polygonize(
         from geoseg.evaluation.legends import legend_from_file
 
         classes = legend_from_file(legend)
+    clean = CleanOptions(majority=majority, fill_holes_m2=fill_holes, min_area_m2=min_area)
     options = RasterOptions(
         band=band,
         nodata=nodata,
         legend=classes,
         aoi=aoi,
+        clean=clean,
         simplify_m=simplify,
         overwrite=overwrite,
         command=shlex.join(["geoseg", *sys.argv[1:]]),
@@ -55,6 +61,8 @@ def polygonize(
     if as_json:
         typer.echo(json.dumps(summary.to_dict(), indent=2))
         return
+    for line in summary.cleaned.lines(clean) if summary.cleaned else ():
+        typer.echo(line)
     print_areas({name: area for name, area in summary.area_m2.items() if area})
     typer.echo(f"{summary.polygons} polygons")
     typer.echo(f"wrote {out}")

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from geoseg.core.legend import Legend
 from geoseg.core.provenance import Provenance
 from geoseg.errors import OutputError
-from geoseg.io.area import Area, open_area
-from geoseg.io.classmap import ClassMap, open_class_map
+from geoseg.io.area import open_area
+from geoseg.io.classmap import open_class_map
 from geoseg.io.fingerprint import fingerprints
 from geoseg.io.output import check_writable
 from geoseg.io.vector import check_vector_name, files_of
+from geoseg.vectorize.clean import Cleaner, CleanOptions, CleanSummary
 from geoseg.vectorize.pipeline import PolygonOptions, polygonize
 from geoseg.vectorize.trace import LabelStrip
 
@@ -25,13 +25,14 @@ class RasterOptions:
 
     `band` counts from 1; `nodata` is a code that is none (None = as the raster says), `legend` what codes mean (None =
     as the raster tells). `aoi` is a vector file of polygons in any CRS: pixels whose centre lies in none of them are
-    left out.
+    left out. `clean` is what to clean away before tracing.
     """
 
     band: int = 1
     nodata: int | None = None
     legend: Legend | None = None
     aoi: Path | None = None
+    clean: CleanOptions = field(default_factory=CleanOptions)
     simplify_m: float | None = None
     overwrite: bool = False
     command: str = ""
@@ -39,11 +40,15 @@ class RasterOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RasterSummary:
-    """What was written: number of polygons, area in m² by class name, and notes for the user, a sentence each."""
+    """What was written: number of polygons, area in m² by class name, and notes for the user, a sentence each.
+
+    `cleaned` counts what was changed before tracing, None where nothing was to be.
+    """
 
     out: str
     polygons: int
     area_m2: dict[str, float]
+    cleaned: CleanSummary | None
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -75,8 +80,9 @@ def polygonize_raster(raster: Path, out: Path, options: RasterOptions = RasterOp
     area = None if options.aoi is None else open_area(Path(options.aoi), source.grid)
     files = () if options.aoi is None else files_of(Path(options.aoi))
     provenance = Provenance.now(inputs=fingerprints((raster, *files)), command=options.command)
+    cleaner = Cleaner(options.clean, source.grid)
     summary = polygonize(
-        _label_strips(source, area),
+        (LabelStrip(codes=labels) for labels in cleaner.strips(source.strips(area=area))),
         out,
         grid=source.grid,
         legend=source.legend,
@@ -84,8 +90,10 @@ def polygonize_raster(raster: Path, out: Path, options: RasterOptions = RasterOp
         options=PolygonOptions(simplify_m=options.simplify_m, provenance=provenance),
     )
     notes = (*source.notes, *summary.notes)
-    return RasterSummary(out=str(out), polygons=summary.polygons, area_m2=summary.area_m2, notes=notes)
-
-
-def _label_strips(source: ClassMap, area: Area | None) -> Iterator[LabelStrip]:
-    return (LabelStrip(codes=labels) for labels in source.strips(area=area))
+    return RasterSummary(
+        out=str(out),
+        polygons=summary.polygons,
+        area_m2=summary.area_m2,
+        cleaned=cleaner.summary if options.clean else None,
+        notes=notes,
+    )
