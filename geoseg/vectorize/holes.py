@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.vectorize.compiled import compiled
+from geoseg.core.compiled import compiled
 from geoseg.vectorize.regions import NOBODY, Regions, find, let_stay
 from geoseg.vectorize.sieve import join
 from geoseg.vectorize.sweep import Labels

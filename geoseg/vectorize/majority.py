@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.vectorize.compiled import compiled
+from geoseg.core.compiled import compiled
 from geoseg.vectorize.sweep import Labels
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.vectorize.compiled import compiled
+from geoseg.core.compiled import compiled
 from geoseg.vectorize.sweep import Labels
 
 NOBODY = -1

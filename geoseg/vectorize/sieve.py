@@ -16,7 +16,7 @@ import heapq
 
 import numpy as np
 
-from geoseg.vectorize.compiled import compiled
+from geoseg.core.compiled import compiled
 from geoseg.vectorize.regions import NOBODY, Regions, find, label_of, let_stay, unite
 from geoseg.vectorize.sweep import Labels
 
