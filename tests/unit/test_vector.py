@@ -141,20 +141,6 @@ def test_geopackage_carries_its_style(tmp_path):
     assert "0,0,255,255" in qml
 
 
-def test_geoparquet_metadata_follow_the_specification(tmp_path):
-    out = tmp_path / "map.parquet"
-    write_features(batches(), out, layer=LAYER)
-    geo = json.loads(parquet.read_metadata(out).metadata[b"geo"])
-    assert (geo["version"], geo["primary_column"]) == ("1.1.0", "geometry")
-    column = geo["columns"]["geometry"]
-    assert column["encoding"] == "WKB"
-    assert column["geometry_types"] == ["Polygon"]
-    assert column["bbox"] == [500000, 5000000, 500050, 5000020]
-    assert CRS.from_json_dict(column["crs"]) == UTM
-    assert parquet.ParquetFile(out).num_row_groups == 3  # a batch each
-    assert out.read_bytes().endswith(b"PAR1")
-
-
 @pytest.mark.parametrize("suffix", VECTOR_SUFFIXES)
 def test_a_failure_leaves_what_was_there_and_nothing_else(tmp_path, suffix):
     out = tmp_path / f"map{suffix}"
