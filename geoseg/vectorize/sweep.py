@@ -8,31 +8,37 @@ in a new row is finished and listed as done; its outlines are closed, and wait t
 Where two pixels of one component meet at a corner only, its outlines must touch there and not cross: background is
 4-connected, so a hole stays a ring of its own. Whether two such pixels are one component may be known only rows later;
 the two vertices remember each other as twins, and change their successors when the component is finished.
+
+On demand the sweep also keeps what simplification needs: a vertex at every junction, and one bit for every pixel
+corner that lies on a border.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, ParamSpec, TypeAlias, TypeVar, cast
+from typing import Any, NamedTuple, TypeAlias
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from geoseg.core.compiled import compiled
 from geoseg.errors import InputError
 
-P = ParamSpec("P")
-R = TypeVar("R")
 Labels: TypeAlias = NDArray[np.unsignedinteger[Any]]
 """uint8 or uint16; the largest number is nodata."""
 
+JUNCTION, OUTLINE = 1, 2
+"""Bits of a vertex' kind: borders of three or more components (or nodata) meet in it; the edge that leaves from it
+along the outline borders on nodata or on the scene's edge."""
 
 _NOBODY = -1
 _NORTH, _EAST, _SOUTH, _WEST = 0, 1, 2, 3
 _UNSEEN, _OPEN, _WALKED = 0, 1, 2
 _MOST_VERTICES = np.iinfo(np.int32).max
 
-_VERTEX = np.dtype([(name, np.int32) for name in ("col", "row", "next", "sibling", "twin", "mark")])
+_VERTEX = np.dtype(
+    [(name, np.int32) for name in ("col", "row", "next", "sibling", "twin")]
+    + [(name, np.int16) for name in ("mark", "kind")]
+)
 _COMPONENT = np.dtype(
     [(name, np.int32) for name in ("parent", "link", "head", "tail", "code", "done")]
     + [(name, np.int64) for name in ("first", "last_row", "vertices", "pixels", "confidence_pixels")]
@@ -57,17 +63,20 @@ class Sweep(NamedTuple):
 
     `front` is the row above and the new row, one entry a column and one more at either side. `vertices` and
     `components` are pools whose free entries are linked. `state` is one entry; `done_components` and `done_vertices`
-    of it say what waits to be given out.
+    of it say what waits to be given out. `borders` has a bit for every pixel corner swept so far, 1 = on a border:
+    corner (row, col) is bit `col % 64` of word `[row, col // 64]`; it has no rows if borders are not kept.
     """
 
     front: NDArray[Any]
     vertices: NDArray[Any]
     components: NDArray[Any]
     state: NDArray[Any]
+    borders: NDArray[np.uint64]
 
 
-def start_sweep(width: int, *, nodata: int, keep_junctions: bool) -> Sweep:
-    """The sweep above the first row of a raster of `width` columns; `keep_junctions` as in `trace`."""
+def start_sweep(shape: tuple[int, int], *, nodata: int, keep_junctions: bool, keep_borders: bool) -> Sweep:
+    """The sweep above the first row of a raster of a shape (row, col); what to keep as in `trace`."""
+    height, width = shape
     front = np.zeros(width + 2, dtype=_COLUMN)
     front["code_above"] = front["code_below"] = nodata
     front["above"] = front["below"] = _NOBODY
@@ -76,7 +85,9 @@ def start_sweep(width: int, *, nodata: int, keep_junctions: bool) -> Sweep:
         state[name] = _NOBODY
     state["nodata"] = nodata
     state["keep_junctions"] = keep_junctions
-    return Sweep(front, np.zeros(8 * width, dtype=_VERTEX), np.zeros(2 * width, dtype=_COMPONENT), state)
+    vertices, components = np.zeros(8 * width, dtype=_VERTEX), np.zeros(2 * width, dtype=_COMPONENT)
+    borders = np.zeros((height + 1 if keep_borders else 0, width // 64 + 1), dtype=np.uint64)
+    return Sweep(front, vertices, components, state, borders)
 
 
 def enlarge(sweep: Sweep) -> Sweep:
@@ -93,18 +104,10 @@ def enlarge(sweep: Sweep) -> Sweep:
         np.concatenate([pool, np.zeros(len(pool) + room, dtype=pool.dtype)])
         for pool, room in ((sweep.vertices, 4 * width), (sweep.components, width))
     ]
-    return Sweep(sweep.front, more[0], more[1], sweep.state)
+    return Sweep(sweep.front, more[0], more[1], sweep.state, sweep.borders)
 
 
-def _compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """The decorator of numba, with the function's type kept."""
-    try:
-        return cast("Callable[P, R]", numba.njit(cache=True)(function))
-    except RuntimeError:  # no folder for a cache is writable, not even the user's: compile in every process
-        return cast("Callable[P, R]", numba.njit(function))
-
-
-@_compiled
+@compiled
 def _find(components: NDArray[Any], label: int) -> int:
     """The component that this one was merged into; paths are halved on the way."""
     while components[label].parent != label:
@@ -113,7 +116,7 @@ def _find(components: NDArray[Any], label: int) -> int:
     return label
 
 
-@_compiled
+@compiled
 def _new_component(code: int, first: int, sweep: Sweep) -> int:
     state = sweep.state[0]
     label = int(state.component_free)
@@ -130,14 +133,14 @@ def _new_component(code: int, first: int, sweep: Sweep) -> int:
     return label
 
 
-@_compiled
+@compiled
 def _free_component(label: int, sweep: Sweep) -> None:
     sweep.components[label].link = sweep.state[0].component_free
     sweep.state[0].component_free = label
     sweep.state[0].components_spare += 1
 
 
-@_compiled
+@compiled
 def _merge(a: int, b: int, sweep: Sweep) -> int:
     """Join two components; the one with the earlier first pixel stays, and its vertices come first."""
     if a < 0 or a == b:
@@ -159,7 +162,7 @@ def _merge(a: int, b: int, sweep: Sweep) -> int:
     return a
 
 
-@_compiled
+@compiled
 def _label_row(codes: Labels, confidence: NDArray[np.float32], area: float, sweep: Sweep) -> None:
     """Give every run of one code in the new row its component, and add the run to the component's sums."""
     front, components, row, nodata = sweep.front, sweep.components, sweep.state[0].row, sweep.state[0].nodata
@@ -187,7 +190,7 @@ def _label_row(codes: Labels, confidence: NDArray[np.float32], area: float, swee
                     entry.confidence_pixels += 1
 
 
-@_compiled
+@compiled
 def _settle_merges(sweep: Sweep) -> None:
     """Let both rows name merged components by what they became, and free the names that are gone."""
     components, state = sweep.components, sweep.state[0]
@@ -205,7 +208,7 @@ def _settle_merges(sweep: Sweep) -> None:
         _free_component(label, sweep)
 
 
-@_compiled
+@compiled
 def _new_vertex(label: int, col: int, sweep: Sweep) -> int:
     state = sweep.state[0]
     i = int(state.vertex_free)
@@ -227,7 +230,7 @@ def _new_vertex(label: int, col: int, sweep: Sweep) -> int:
     return i
 
 
-@_compiled
+@compiled
 def _trace_row(sweep: Sweep) -> None:
     """Turn the outlines at every corner between the row above and the new row.
 
@@ -235,16 +238,20 @@ def _trace_row(sweep: Sweep) -> None:
     an outline leads: vertices made before at the ends of the edges to the north and west, and, once a corner is done,
     those that later corners find at the ends of its edges to the south and east.
     """
-    front, nodata, keep_junctions = sweep.front, sweep.state[0].nodata, sweep.state[0].keep_junctions
+    front, row, nodata = sweep.front, sweep.state[0].row, sweep.state[0].nodata
+    keep_junctions, borders, keep_borders = sweep.state[0].keep_junctions, sweep.borders, len(sweep.borders) > 0
     made, comes, leads = np.empty(4, np.int32), np.empty(4, np.int32), np.empty(4, np.int32)
     for col in range(len(front) - 1):
         left, right = front[col], front[col + 1]
         # going round clockwise: edge i is followed by pixel i
         codes = (right.code_above, right.code_below, left.code_below, left.code_above)
         edges = (codes[3] != codes[0], codes[0] != codes[1], codes[1] != codes[2], codes[2] != codes[3])
+        if keep_borders and (edges[0] or edges[1] or edges[2] or edges[3]):
+            borders[row, col >> 6] |= np.uint64(1) << np.uint64(col & 63)
         if edges[0] == edges[2] and edges[1] == edges[3] and not (edges[0] and edges[1]):
             continue  # nothing turns here
         labels = (right.above, right.below, left.below, left.above)
+        junction = JUNCTION if int(edges[0]) + edges[1] + edges[2] + edges[3] > 2 else 0
         comes[_NORTH], leads[_NORTH] = comes[_SOUTH], leads[_SOUTH] = left.down, left.up
         comes[_WEST], leads[_WEST] = comes[_EAST], leads[_EAST]
         for out in range(4):
@@ -252,13 +259,14 @@ def _trace_row(sweep: Sweep) -> None:
                 into = _next_edge(edges, out)
                 if keep_junctions or (into - out) % 4 != 2:
                     made[out] = _new_vertex(labels[out], col, sweep)
+                    sweep.vertices[made[out]].kind = junction | (OUTLINE if codes[(out + 3) % 4] == nodata else 0)
                     _link(made[out], into, out, comes, leads, sweep.vertices)
         left.down, left.up = comes[_SOUTH], leads[_SOUTH]
         if edges[0] and edges[1] and edges[2] and edges[3]:
             _pair_twins(made, codes, nodata, sweep.vertices)
 
 
-@_compiled
+@compiled
 def _next_edge(edges: tuple[bool, ...], edge: int) -> int:
     edge = (edge + 1) % 4
     while not edges[edge]:
@@ -266,7 +274,7 @@ def _next_edge(edges: tuple[bool, ...], edge: int) -> int:
     return edge
 
 
-@_compiled
+@compiled
 def _link(
     i: int, into: int, out: int, comes: NDArray[np.int32], leads: NDArray[np.int32], vertices: NDArray[Any]
 ) -> None:
@@ -281,7 +289,7 @@ def _link(
         comes[out] = i
 
 
-@_compiled
+@compiled
 def _pair_twins(made: NDArray[np.int32], codes: tuple[int, ...], nodata: int, vertices: NDArray[Any]) -> None:
     for i in range(2):
         if codes[i] == codes[i + 2] and codes[i] != nodata:
@@ -289,7 +297,7 @@ def _pair_twins(made: NDArray[np.int32], codes: tuple[int, ...], nodata: int, ve
             vertices[made[i + 2]].twin = made[i]
 
 
-@_compiled
+@compiled
 def _finish_row(sweep: Sweep) -> None:
     """List the components that ended above the new row as done, and make the new row the one above."""
     front, components, state = sweep.front, sweep.components, sweep.state[0]
@@ -305,7 +313,7 @@ def _finish_row(sweep: Sweep) -> None:
     state.row += 1
 
 
-@_compiled
+@compiled
 def sweep_rows(
     codes: Labels, confidence: NDArray[np.float32], areas: NDArray[np.float64], row: int, sweep: Sweep
 ) -> int:
@@ -328,7 +336,7 @@ def sweep_rows(
     return row
 
 
-@_compiled
+@compiled
 def take_done(n: int, sweep: Sweep) -> NDArray[np.int32]:
     """The labels of all `n` components that are done, in no useful order; the list is empty afterwards."""
     labels = np.empty(n, dtype=np.int32)
@@ -340,17 +348,18 @@ def take_done(n: int, sweep: Sweep) -> NDArray[np.int32]:
     return labels
 
 
-@_compiled
+@compiled
 def walk_rings(
     labels: NDArray[np.int32],
     sweep: Sweep,
     coords: NDArray[np.int32],
+    kinds: NDArray[np.uint8],
     ring_offsets: NDArray[np.int64],
     polygon_offsets: NDArray[np.int64],
 ) -> None:
     """Write the rings of finished components as in `Polygons`, exterior first, and free all that was theirs.
 
-    The three outputs have room for all vertices and a closing one a ring; entry 0 of the offsets is 0.
+    The four outputs have room for all vertices and a closing one a ring; entry 0 of the offsets is 0.
     """
     vertices = sweep.vertices
     n = ring = 0
@@ -364,9 +373,10 @@ def walk_rings(
                 while vertices[i].mark == _OPEN:
                     vertices[i].mark = _WALKED
                     coords[n, 0], coords[n, 1] = vertices[i].col, vertices[i].row
+                    kinds[n] = vertices[i].kind
                     n += 1
                     i = vertices[i].next
-                coords[n] = coords[first]
+                coords[n], kinds[n] = coords[first], kinds[first]
                 n += 1
                 ring += 1
                 ring_offsets[ring] = n
@@ -376,7 +386,7 @@ def walk_rings(
         _free_component(labels[polygon], sweep)
 
 
-@_compiled
+@compiled
 def _untangle(head: int, vertices: NDArray[Any]) -> None:
     """Where twins turned out to be of one component, exchange their successors: rings then touch, not cross."""
     i = head
@@ -390,10 +400,11 @@ def _untangle(head: int, vertices: NDArray[Any]) -> None:
             vertices[twin].twin = _NOBODY  # of another component, which will outlive this vertex
         elif i < twin:
             vertices[i].next, vertices[twin].next = vertices[twin].next, vertices[i].next
+            vertices[i].kind, vertices[twin].kind = vertices[twin].kind, vertices[i].kind
         i = vertices[i].sibling
 
 
-@_compiled
+@compiled
 def _free_vertices(head: int, sweep: Sweep) -> None:
     vertices, state = sweep.vertices, sweep.state[0]
     i = head

@@ -43,9 +43,13 @@ class Polygons:
     first. `first_pixels` is (row, col) of the first pixel in row-major order, shape (polygon, 2); it is unique.
     `area_m2` sums the given row areas over the pixels. `confidence_sum` sums over `confidence_pixels`, the pixels with
     a known confidence.
+
+    For simplification: `kinds` has the bits `geoseg.vectorize.sweep.JUNCTION` and `OUTLINE` of every vertex in
+    `coords`, and `borders` is the sweep's own (see there): it holds all corners around these polygons, and grows on.
     """
 
-    coords: NDArray[np.int32]
+    coords: NDArray[np.int32] | NDArray[np.float64]
+    kinds: NDArray[np.uint8]
     ring_offsets: NDArray[np.int64]
     polygon_offsets: NDArray[np.int64]
     codes: Labels
@@ -54,6 +58,7 @@ class Polygons:
     area_m2: NDArray[np.float64]
     confidence_sum: NDArray[np.float64]
     confidence_pixels: NDArray[np.int64]
+    borders: NDArray[np.uint64]
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -88,19 +93,21 @@ def trace(
     *,
     row_area_m2: NDArray[np.float64],
     keep_junctions: bool = False,
+    keep_borders: bool = False,
     batch_vertices: int = 1 << 18,
 ) -> Iterator[Polygons]:
     """Trace the 4-connected components of every class into polygons, from strips of any height.
 
     The polygons come in the order of the last row that they reach, then of their first pixel in row-major order: the
     same for any strip height. They are the ones of GDAL's polygonize with 4-connectivity, and valid. Memory follows
-    the outlines still open at the sweep's row, plus one batch and one strip.
+    the outlines still open at the sweep's row, plus one batch and one strip; with `keep_borders` also one bit a pixel.
 
     Args:
         strips: the whole raster, from top to bottom.
         row_area_m2: area of a pixel of each row, m², shape (rows of the whole raster,).
         keep_junctions: keep a vertex at every corner where the borders of three components (or nodata) meet, also on
             straight outlines: neighbours then share all vertices of their common border, as a coverage needs it.
+        keep_borders: remember all corners on borders, which `geoseg.vectorize.simplify` needs beside the junctions.
         batch_vertices: polygons are given out when about so many vertices are waiting.
 
     Raises:
@@ -110,7 +117,9 @@ def trace(
     for strip in strips:
         dtype = dtype or strip.codes.dtype
         _check(strip, width=strip.codes.shape[-1] if sweep is None else len(sweep.front) - 2, dtype=dtype)
-        sweep = sweep or start_sweep(strip.codes.shape[1], nodata=nodata_of(dtype), keep_junctions=keep_junctions)
+        if sweep is None:
+            shape, nodata = (len(row_area_m2), strip.codes.shape[1]), nodata_of(dtype)
+            sweep = start_sweep(shape, nodata=nodata, keep_junctions=keep_junctions, keep_borders=keep_borders)
         areas = row_area_m2[row : row + len(strip.codes)]
         row += len(strip.codes)
         _check_rows(row, len(row_area_m2), at_end=False)
@@ -167,12 +176,14 @@ def _give_out(sweep: Sweep) -> Polygons:
     order = np.lexsort((done["first"], done["last_row"]))
     done = done[order]
     coords = np.empty((vertices + vertices // 4, 2), dtype=np.int32)  # a ring has at least four vertices, and closes
+    kinds = np.empty(len(coords), dtype=np.uint8)
     ring_offsets = np.zeros(vertices // 4 + 1, dtype=np.int64)
     polygon_offsets = np.zeros(n + 1, dtype=np.int64)
-    walk_rings(labels[order], sweep, coords, ring_offsets, polygon_offsets)
+    walk_rings(labels[order], sweep, coords, kinds, ring_offsets, polygon_offsets)
     ring_offsets = ring_offsets[: polygon_offsets[-1] + 1].copy()
     return Polygons(
         coords=coords[: ring_offsets[-1]].copy(),
+        kinds=kinds[: ring_offsets[-1]].copy(),
         ring_offsets=ring_offsets,
         polygon_offsets=polygon_offsets,
         codes=done["code"].astype(np.uint8 if sweep.state[0]["nodata"] == 255 else np.uint16),
@@ -181,4 +192,5 @@ def _give_out(sweep: Sweep) -> Polygons:
         area_m2=done["area"].copy(),
         confidence_sum=done["confidence_sum"].copy(),
         confidence_pixels=done["confidence_pixels"].copy(),
+        borders=sweep.borders,
     )
