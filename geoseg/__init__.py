@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from geoseg.training.train import train
     from geoseg.vectorize.clean import CleanOptions
     from geoseg.vectorize.raster import RasterOptions, polygonize_raster
+    from geoseg.vectorize.simplify import SimplifyOptions
     from geoseg.views.augmentations import AugmentationSheet, draw_augmentations
     from geoseg.views.evaluation.report import ReportRequest, write_report
 
@@ -47,6 +48,7 @@ _HOMES = {
     "RasterOptions": "geoseg.vectorize.raster",
     "ReportRequest": "geoseg.views.evaluation.report",
     "SceneOptions": "geoseg.io.scene",
+    "SimplifyOptions": "geoseg.vectorize.simplify",
     "SplitRequest": "geoseg.training.split",
     "SynthOptions": "geoseg.io.synth",
     "check_scene": "geoseg.inference.contract",
@@ -86,6 +88,7 @@ __all__ = [
     "RasterOptions",
     "ReportRequest",
     "SceneOptions",
+    "SimplifyOptions",
     "SplitRequest",
     "SynthOptions",
     "check_scene",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from geoseg.io.scene import Scene
     from geoseg.models.bundle import Bundle
     from geoseg.models.ensemble import Ensemble
+    from geoseg.vectorize.simplify import SimplifyOptions
 
 Scenes = Annotated[
     list[Path],
@@ -61,7 +62,17 @@ Tta = Annotated[
     typer.Option("--tta", help="Average over views of every tile: 4 flips, 8 turns and flips, or 3 scales."),
 ]
 Simplify = Annotated[
-    float | None, typer.Option("--simplify", metavar="METRES", min=0, help="Simplify borders, shared ones once.")
+    float | None,
+    typer.Option(
+        "--simplify", metavar="METRES", min=0, help="Simplify borders to about this detail, shared ones once."
+    ),
+]
+SimplifyMethod = Annotated[
+    Literal["visvalingam", "douglas-peucker"],
+    typer.Option("--simplify-method", help="Leave out small bends, or what keeps within a distance."),
+]
+Smooth = Annotated[
+    int, typer.Option("--smooth", metavar="N", min=0, max=5, help="Then cut corners N times, shared ones once.")
 ]
 MinArea = Annotated[
     float | None,
@@ -138,3 +149,12 @@ def load_model_files(paths: list[Path] | None) -> Ensemble:
     from geoseg.models.ensemble import Ensemble
 
     return Ensemble(bundles=tuple(map(load_model_file, paths or (None,))))
+
+
+def parse_simplify(metres: float | None, method: SimplifyMethod, smooth: int) -> SimplifyOptions | None:
+    """What --simplify, --simplify-method and --smooth ask for."""
+    if metres is None and not smooth:
+        return None
+    from geoseg.vectorize.simplify import SimplifyOptions
+
+    return SimplifyOptions(method=method, tolerance=metres or 0.0, smooth=smooth)

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from geoseg.cli.console import print_areas
-from geoseg.cli.options import AsJson, ClassesFile, FillHoles, Majority, MinArea, Overwrite, Simplify
+from geoseg.cli.options import (
+    AsJson,
+    ClassesFile,
+    FillHoles,
+    Majority,
+    MinArea,
+    Overwrite,
+    Simplify,
+    SimplifyMethod,
+    Smooth,
+    parse_simplify,
+)
 
 if TYPE_CHECKING:
     from geoseg.core.legend import Legend
@@ -34,6 +45,8 @@ def polygonize(
     fill_holes: FillHoles = None,
     min_area: MinArea = None,
     simplify: Simplify = None,
+    simplify_method: SimplifyMethod = "visvalingam",
+    smooth: Smooth = 0,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -53,7 +66,7 @@ def polygonize(
         legend=classes,
         aoi=aoi,
         clean=clean,
-        simplify_m=simplify,
+        simplify=parse_simplify(simplify, simplify_method, smooth),
         overwrite=overwrite,
         command=shlex.join(["geoseg", *sys.argv[1:]]),
     )

@@ -25,11 +25,14 @@ from geoseg.cli.options import (
     Scenes,
     Sensor,
     Simplify,
+    SimplifyMethod,
+    Smooth,
     Standardise,
     Tta,
     load_model_files,
     open_scenes,
     parse_bands,
+    parse_simplify,
     parse_size,
 )
 
@@ -63,6 +66,8 @@ def predict(
         typer.Option("--grid", help="Results at the model's resolution, or brought back to the scene's own pixels."),
     ] = "model",
     simplify: Simplify = None,
+    simplify_method: SimplifyMethod = "visvalingam",
+    smooth: Smooth = 0,
     runtime: Runtime = "auto",
     device: Device = "auto",
     precision: Precision = "auto",
@@ -98,8 +103,10 @@ def predict(
     outputs = Outputs(polygons=out, mask=mask, probabilities=probabilities)
     if not outputs.paths:
         raise typer.BadParameter("name at least one output: --out, --mask or --probabilities")
-    if simplify is not None and out is None:
-        raise typer.BadParameter("it simplifies polygons, so it needs --out", param_hint="--simplify")
+    simplification = parse_simplify(simplify, simplify_method, smooth)
+    if simplification is not None and out is None:
+        hint = "--smooth" if simplify is None else "--simplify"
+        raise typer.BadParameter("it changes polygons, so it needs --out", param_hint=hint)
     mapping = parse_bands(bands)
     options = PredictOptions(
         grid=grid,
@@ -112,7 +119,7 @@ def predict(
         precision=precision,
         tta=tta,
         aoi=aoi,
-        simplify_m=simplify,
+        simplify=simplification,
         standardise=standardise,
         adaptive=adaptive,
         resume=resume,

@@ -59,7 +59,7 @@ def predict(
         maps = drawn.maps
         figures = measure(maps, legend)
         provenance = replace(provenance, runtime=drawn.runtime)
-        polygon_options = PolygonOptions(simplify_m=options.simplify_m, provenance=provenance)
+        polygon_options = PolygonOptions(simplify=options.simplify, provenance=provenance)
         staged = outputs.inside(work / "finished")
         written = _write_outputs(maps, legend, staged, polygon_options)
         publish(staged, outputs)

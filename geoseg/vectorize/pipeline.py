@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import shapely
 from numpy.typing import NDArray
 
 from geoseg.core.grid import Grid
@@ -17,6 +15,7 @@ from geoseg.core.legend import UNLABELLED, Legend
 from geoseg.core.provenance import Provenance
 from geoseg.errors import InputError
 from geoseg.io.vector import VectorLayer, write_features
+from geoseg.vectorize.simplify import SimplifyOptions, simplify
 from geoseg.vectorize.sweep import Labels
 from geoseg.vectorize.trace import LabelStrip, Polygons, nodata_of, trace
 
@@ -30,26 +29,18 @@ FIELDS = pa.schema(
     ]
 )
 
-_BATCH = 1 << 14  # polygons of a simplified map that are encoded at once
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolygonOptions:
     """How to make polygons.
 
-    `simplify_m` removes detail from borders up to about this length in m (None: borders follow the pixels exactly);
-    `layer` is the name of the layer in the file.
+    `simplify` says how to simplify and smooth borders (None: they follow the pixels exactly); `layer` is the name of
+    the layer in the file.
     """
 
-    simplify_m: float | None = None
+    simplify: SimplifyOptions | None = None
     provenance: Provenance | None = None
     layer: str = "landcover"
-
-    def __post_init__(self) -> None:
-        if self.simplify_m is not None and not (math.isfinite(self.simplify_m) and self.simplify_m > 0):
-            raise InputError(
-                f"the tolerance for simplifying is {self.simplify_m} m; needed is a positive length or none"
-            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +54,9 @@ class PolygonSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Part:
-    """Some polygons (shapely or WKB, in CRS units) and their attributes, all of one length; NaN = no confidence."""
+    """Some polygons (WKB, in CRS units) and their attributes, all of one length; NaN = no confidence."""
 
-    geometries: NDArray[np.object_] | pa.BinaryArray
+    geometries: pa.BinaryArray
     codes: Labels
     area_m2: NDArray[np.float64]
     confidence: NDArray[np.float64]
@@ -86,9 +77,9 @@ def polygonize(
     (name), `area_m2` (the areas of its pixels on the ground; after simplification in proportion to its planar area)
     and `confidence` (mean probability of the mapped class over its pixels, 0 to 1; null where none is known).
 
-    Without simplification memory follows a strip and the polygons that are not finished at its last row. With it all
-    polygons are in memory at once: shared borders are simplified once, for both neighbours, and what borders on
-    nodata or the scene's edge stays as it is.
+    Simplification moves shared borders once, for both neighbours; what borders on nodata or the scene's edge stays as
+    it is. Memory follows a strip and the polygons that are not finished at its last row; with simplification, also one
+    bit a pixel of the whole grid.
 
     Args:
         strips: labels of the whole grid from top to bottom.
@@ -112,13 +103,16 @@ def polygonize(
         pixel_m=min(grid.gsd_m),
     )
     tally = _Tally(legend, codes)
-    batches = trace(tally.checked(strips, grid), row_area_m2=grid.pixel_areas_m2(), keep_junctions=True)
-    parts: Iterable[_Part]
-    if options.simplify_m is None:
-        parts = (_to_part(polygons, polygons.wkb(grid.transform)) for polygons in batches)
-    else:
-        exact = (_to_part(polygons, polygons.geometries(grid.transform)) for polygons in batches)
-        parts = _simplified(exact, options.simplify_m * _crs_units_per_m(grid))
+    wanted = options.simplify
+    batches: Iterable[Polygons] = trace(
+        tally.checked(strips, grid),
+        row_area_m2=grid.pixel_areas_m2(),
+        keep_junctions=True,
+        keep_borders=wanted is not None,
+    )
+    if wanted is not None:
+        batches = (simplify(polygons, options=wanted, gsd_m=grid.gsd_m) for polygons in batches)
+    parts = (_to_part(polygons, grid) for polygons in batches)
     notes = write_features((tally.batch(part, layer) for part in parts), out, layer=layer)
     return PolygonSummary(polygons=tally.polygons, area_m2=tally.area_m2(), notes=notes)
 
@@ -173,43 +167,15 @@ class _Tally:
         return {c.name: by_code.get(c.code, 0.0) for c in self._legend}
 
 
-def _to_part(polygons: Polygons, geometries: NDArray[np.object_] | pa.BinaryArray) -> _Part:
+def _to_part(polygons: Polygons, grid: Grid) -> _Part:
     with np.errstate(invalid="ignore"):  # 0 / 0: no confidence
         confidence = polygons.confidence_sum / polygons.confidence_pixels
     if (confidence < 0).any() or (confidence > 1 + 1e-6).any():
         msg = f"the confidence of a polygon is {np.nanmax(np.abs(confidence)):g}; needed are probabilities of 0 to 1"
         raise InputError(msg)
     return _Part(
-        geometries=geometries,
+        geometries=polygons.wkb(grid.transform),
         codes=polygons.codes,
         area_m2=polygons.area_m2,
         confidence=confidence,
     )
-
-
-def _simplified(parts: Iterable[_Part], tolerance: float) -> Iterator[_Part]:
-    """Simplify all polygons as one coverage (Visvalingam and Whyatt 1993); the tolerance is the root of an area."""
-    every = list(parts)
-    if not every:
-        return
-    exact = np.concatenate([part.geometries for part in every])
-    simple = shapely.coverage_simplify(exact, tolerance, simplify_boundary=False)
-    simple = shapely.orient_polygons(simple)  # a small island may have been turned over into its own bay
-    ratio = shapely.area(simple) / shapely.area(exact)
-    codes, area_m2, confidence = (
-        np.concatenate([getattr(part, name) for part in every]) for name in ("codes", "area_m2", "confidence")
-    )
-    for start in range(0, len(exact), _BATCH):
-        some = slice(start, start + _BATCH)
-        yield _Part(
-            geometries=simple[some],
-            codes=codes[some],
-            area_m2=area_m2[some] * ratio[some],
-            confidence=confidence[some],
-        )
-
-
-def _crs_units_per_m(grid: Grid) -> float:
-    """CRS units to a metre at the grid's centre: the root of the ratio of areas, as simplification goes by areas."""
-    row_m, col_m = grid.gsd_m
-    return math.sqrt(abs(grid.transform.determinant) / (row_m * col_m))

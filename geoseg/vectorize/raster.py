@@ -16,6 +16,7 @@ from geoseg.io.output import check_writable
 from geoseg.io.vector import check_vector_name, files_of
 from geoseg.vectorize.clean import Cleaner, CleanOptions, CleanSummary
 from geoseg.vectorize.pipeline import PolygonOptions, polygonize
+from geoseg.vectorize.simplify import SimplifyOptions
 from geoseg.vectorize.trace import LabelStrip
 
 
@@ -25,7 +26,8 @@ class RasterOptions:
 
     `band` counts from 1; `nodata` is a code that is none (None = as the raster says), `legend` what codes mean (None =
     as the raster tells). `aoi` is a vector file of polygons in any CRS: pixels whose centre lies in none of them are
-    left out. `clean` is what to clean away before tracing.
+    left out. `clean` is what to clean away before tracing, `simplify` how to simplify borders after it (None = not
+    at all).
     """
 
     band: int = 1
@@ -33,7 +35,7 @@ class RasterOptions:
     legend: Legend | None = None
     aoi: Path | None = None
     clean: CleanOptions = field(default_factory=CleanOptions)
-    simplify_m: float | None = None
+    simplify: SimplifyOptions | None = None
     overwrite: bool = False
     command: str = ""
 
@@ -87,7 +89,7 @@ def polygonize_raster(raster: Path, out: Path, options: RasterOptions = RasterOp
         grid=source.grid,
         legend=source.legend,
         codes=source.codes,
-        options=PolygonOptions(simplify_m=options.simplify_m, provenance=provenance),
+        options=PolygonOptions(simplify=options.simplify, provenance=provenance),
     )
     notes = (*source.notes, *summary.notes)
     return RasterSummary(

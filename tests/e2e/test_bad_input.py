@@ -205,6 +205,8 @@ def test_usage_errors_end_with_2(geoseg, scene):
     for odd in ("blue=\u00b2,green=2", "blue=1,blue=2"):
         assert geoseg("predict", scene, "--out", "m.gpkg", "--bands", odd).code == 2
     assert geoseg("predict", scene, "--mask", "m.tif", "--simplify", 3).code == 2
+    assert geoseg("predict", scene, "--mask", "m.tif", "--smooth", 1).code == 2
+    assert geoseg("predict", scene, "--out", "m.gpkg", "--simplify-method", "bends").code == 2
     without_output = geoseg("predict", scene)
     assert without_output.code == 2
     assert "--out" in without_output.err

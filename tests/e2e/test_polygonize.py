@@ -9,6 +9,7 @@ import geopandas
 import numpy as np
 import pytest
 import rasterio
+import shapely
 import yaml
 from affine import Affine
 from factory import NORTH_UP, write_area, write_raster, write_scene
@@ -60,6 +61,24 @@ def test_a_raster_that_names_nothing_says_so(geoseg, raster):
     assert frame["area_m2"].sum() == 10 * 900
     assert "does not name codes 1, 2, 4: called 'class 1'" in end.out
     assert "no colour for codes 1, 2, 4" in end.out
+
+
+@pytest.mark.parametrize("method", ["visvalingam", "douglas-peucker"])
+def test_borders_can_be_simplified_and_smoothed(geoseg, tmp_path, method):
+    waves = 1 + (np.arange(20)[:, None] > 9 + 6 * np.sin(np.arange(30) / 4))[None].astype(np.uint8)
+    raster = write_raster(tmp_path / "waves.tif", waves)  # pixels of 30 m
+    vertices = {}
+    for name, options in {
+        "exact": [],
+        "simple": ["--simplify", 45],
+        "smooth": ["--simplify", 45, "--smooth", 2],
+    }.items():
+        _, frame = run(geoseg, raster, *options, "--simplify-method", method, out=f"{name}.gpkg")
+        assert shapely.coverage_is_valid(frame.geometry.values)
+        assert frame["area_m2"].sum() == pytest.approx(600 * 900)
+        vertices[name] = shapely.get_num_coordinates(frame.geometry.values).sum()
+    assert vertices["simple"] < 0.5 * vertices["exact"]
+    assert vertices["simple"] < vertices["smooth"]
 
 
 def test_names_and_colours_of_a_raster_are_taken(geoseg, raster):

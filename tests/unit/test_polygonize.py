@@ -17,6 +17,7 @@ from geoseg.core.legend import LandClass, Legend
 from geoseg.core.provenance import Provenance
 from geoseg.errors import InputError, OutputError
 from geoseg.vectorize.pipeline import PolygonOptions, polygonize
+from geoseg.vectorize.simplify import SimplifyOptions
 from geoseg.vectorize.trace import LabelStrip
 
 UTM = CRS.from_epsg(32633)
@@ -36,6 +37,7 @@ GRIDS = {
     "rotated": Affine.translation(500000, 5000000) @ Affine.rotation(27) @ Affine.scale(10, -10),
     "oblong": Affine(10, 0, 500000, 0, -25, 5000000),
 }
+TO_25_M = SimplifyOptions(tolerance=25)
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +149,7 @@ def test_options_reach_the_file(tmp_path, codes):
 @pytest.mark.parametrize("kind", GRIDS)
 def test_simplified_polygons_are_a_coverage_with_the_outline_of_the_scene(tmp_path, codes, kind):
     _, exact = run(codes, tmp_path / "exact.parquet", GRIDS[kind])
-    summary, simple = run(codes, tmp_path / "simple.parquet", GRIDS[kind], simplify_m=25)
+    summary, simple = run(codes, tmp_path / "simple.parquet", GRIDS[kind], simplify=TO_25_M)
     shapes = np.asarray(simple.geometry)
     assert shapely.coverage_is_valid(shapes)
     assert shapely.is_valid(shapes).all()
@@ -161,17 +163,18 @@ def test_simplified_polygons_are_a_coverage_with_the_outline_of_the_scene(tmp_pa
     assert sum(summary.area_m2.values()) == pytest.approx(exact["area_m2"].sum(), rel=1e-9)
 
 
-def test_the_tolerance_is_in_metres_also_in_degrees(tmp_path, codes):
+@pytest.mark.parametrize("options", [TO_25_M, SimplifyOptions(method="douglas-peucker", tolerance=11)])
+def test_the_tolerance_is_in_metres_also_in_degrees(tmp_path, codes, options):
     size = 10 / 111_320
     geographic = Affine(2 * size, 0, 0, 0, -size, 60)  # pixels of about 10 m
-    _, degrees = run(codes, tmp_path / "d.parquet", geographic, CRS.from_epsg(4326), simplify_m=25)
-    _, metres = run(codes, tmp_path / "m.parquet", simplify_m=25)
+    _, degrees = run(codes, tmp_path / "d.parquet", geographic, CRS.from_epsg(4326), simplify=options)
+    _, metres = run(codes, tmp_path / "m.parquet", simplify=options)
     vertices = [shapely.get_num_coordinates(np.asarray(frame.geometry)).sum() for frame in (degrees, metres)]
     assert vertices[0] == pytest.approx(vertices[1], rel=0.02)
     assert degrees["area_m2"].sum() == pytest.approx(metres["area_m2"].sum(), rel=0.01)
 
 
-@pytest.mark.parametrize("options", [{}, {"simplify_m": 20}])
+@pytest.mark.parametrize("options", [{}, {"simplify": TO_25_M}])
 def test_nothing_but_nodata_gives_an_empty_file(tmp_path, options):
     empty = np.full((4, 5), 255, dtype=np.uint8)
     summary, frame = run(empty, tmp_path / "map.parquet", **options)
@@ -199,12 +202,6 @@ def test_labels_that_are_not_of_the_grid_are_refused(tmp_path, shape):
     grid = Grid(crs=UTM, transform=NORTH_UP, height=3, width=2)
     with pytest.raises(InputError, match=r"the grid has|2 columns"):
         polygonize(strips_of(np.ones(shape, np.uint8)), tmp_path / "m.gpkg", grid=grid, legend=LEGEND)
-
-
-@pytest.mark.parametrize("simplify_m", [0, -1, np.nan, np.inf])
-def test_a_tolerance_must_be_a_positive_length(simplify_m):
-    with pytest.raises(InputError, match="positive length"):
-        PolygonOptions(simplify_m=simplify_m)
 
 
 def test_an_unknown_suffix_is_refused_before_the_work(tmp_path):

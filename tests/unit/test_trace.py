@@ -10,8 +10,8 @@ import shapely
 from affine import Affine
 from shapely import Polygon, box
 
+from geoseg.core.compiled import compiled
 from geoseg.errors import InputError
-from geoseg.vectorize.sweep import _compiled
 from geoseg.vectorize.trace import LabelStrip, trace
 
 
@@ -159,4 +159,4 @@ def test_where_no_cache_can_be_written_the_sweep_compiles_all_the_same(monkeypat
     def below(row: int) -> int:
         return row + 1
 
-    assert _compiled(below)(4) == 5
+    assert compiled(below)(4) == 5
