@@ -74,7 +74,7 @@ def polygonize(
     if as_json:
         typer.echo(json.dumps(summary.to_dict(), indent=2))
         return
-    for line in summary.cleaned.lines(clean) if summary.cleaned else ():
+    for line in summary.cleaned.lines() if summary.cleaned else ():
         typer.echo(line)
     print_areas({name: area for name, area in summary.area_m2.items() if area})
     typer.echo(f"{summary.polygons} polygons")

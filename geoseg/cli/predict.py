@@ -15,6 +15,9 @@ from geoseg.cli.options import (
     AsJson,
     Bands,
     Device,
+    FillHoles,
+    Majority,
+    MinArea,
     Models,
     Nodata,
     Offset,
@@ -65,6 +68,9 @@ def predict(
         Literal["model", "scene"],
         typer.Option("--grid", help="Results at the model's resolution, or brought back to the scene's own pixels."),
     ] = "model",
+    majority: Majority = None,
+    fill_holes: FillHoles = None,
+    min_area: MinArea = None,
     simplify: Simplify = None,
     simplify_method: SimplifyMethod = "visvalingam",
     smooth: Smooth = 0,
@@ -99,6 +105,7 @@ def predict(
     from geoseg.inference.outputs import Outputs
     from geoseg.inference.predict import plan_prediction
     from geoseg.inference.predict import predict as run
+    from geoseg.vectorize.clean import CleanOptions
 
     outputs = Outputs(polygons=out, mask=mask, probabilities=probabilities)
     if not outputs.paths:
@@ -119,6 +126,7 @@ def predict(
         precision=precision,
         tta=tta,
         aoi=aoi,
+        clean=CleanOptions(majority=majority, fill_holes_m2=fill_holes, min_area_m2=min_area),
         simplify=simplification,
         standardise=standardise,
         adaptive=adaptive,
@@ -159,9 +167,11 @@ def _print_summary(summary: Summary) -> None:
     if summary.adapted is not None:
         typer.echo(f"adaptive: {summary.adapted}")
     print_areas(figures.area_m2)
-    if figures.confidence is None:
+    for line in summary.cleaned.lines() if summary.cleaned else ():
+        typer.echo(line)
+    if figures.nodata_share == 1:
         typer.echo("geoseg: warning: no valid pixel is there to be mapped; the results are empty", err=True)
-    else:
+    elif figures.confidence is not None:
         typer.echo(f"mean confidence {figures.confidence:.2f}")
     for path in summary.outputs:
         typer.echo(f"wrote {path}")

@@ -88,7 +88,7 @@ def plan_drawing(fit: Fit, ensemble: Ensemble, options: PredictOptions, *, with_
         to_scene=to_scene,
         kept=kept,
         memory_bytes=memory_of(tiles, load),
-        disk_bytes=disk_of(tiles, ensemble.spec, kept=kept),
+        disk_bytes=disk_of(tiles, ensemble.spec, kept=kept, cleaned=bool(options.clean)),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,6 +22,7 @@ from geoseg.io.plane import PlaneWriter
 from geoseg.io.raster import RasterSpec, read_strips, write_cog
 from geoseg.io.scene import Scene, open_scene
 from geoseg.io.style import palette
+from geoseg.vectorize.clean import Cleaner, CleanOptions, CleanSummary
 
 WORKING_STEPS = 65534  # a probability of 1 in the uint16 working files; 65535 is nodata
 FINAL_STEPS = 254  # a probability of 1 in the uint8 probabilities; 255 is nodata
@@ -33,13 +34,15 @@ class MapFiles:
     """Working rasters of one map on one grid.
 
     `codes` holds class codes (uint8, 255 = nodata), `confidence` the probability of that class and `probabilities`
-    those of all classes (uint16, 65534 = 1, 65535 = nodata; None where nobody needs them).
+    those of all classes (uint16, 65534 = 1, 65535 = nodata; None where nobody needs them). `uncleaned` holds the codes
+    to which confidence and probabilities belong, None where these are `codes`.
     """
 
     grid: Grid
     codes: Path
     confidence: Path
     probabilities: Path | None
+    uncleaned: Path | None = None
 
     @classmethod
     def in_folder(cls, folder: Path, grid: Grid, *, name: str, with_probabilities: bool) -> MapFiles:
@@ -62,9 +65,8 @@ class MapWriter:
 
     def __enter__(self) -> Self:
         files = self._files
-        codes = RasterSpec(grid=files.grid, dtype="uint8", band_names=("class",), nodata=UNLABELLED)
         with ExitStack() as stack:
-            self._codes = stack.enter_context(PlaneWriter(files.codes, codes))
+            self._codes = stack.enter_context(PlaneWriter(files.codes, _codes_spec(files.grid)))
             self._confidence = stack.enter_context(PlaneWriter(files.confidence, self._working("confidence")))
             self._probabilities = None
             if files.probabilities is not None:
@@ -130,6 +132,22 @@ def regrid(
     return out
 
 
+def clean_map(files: MapFiles, options: CleanOptions) -> tuple[MapFiles, CleanSummary]:
+    """Clean the codes of a map into another working raster beside them; confidence and probabilities stay as they are.
+
+    Raises:
+        OutputError: the disk refuses.
+    """
+    cleaned = files.codes.with_name(f"{files.codes.stem}-cleaned.vrt")
+    cleaner = Cleaner(options, files.grid)
+    row = 0
+    with PlaneWriter(cleaned, _codes_spec(files.grid)) as writer:
+        for codes in cleaner.strips(codes for _, codes in read_strips(files.codes)):
+            writer.write(Window(row=row, col=0, height=len(codes), width=files.grid.width), codes)
+            row += len(codes)
+    return replace(files, codes=cleaned, uncleaned=files.codes), cleaner.summary
+
+
 def write_mask(files: MapFiles, legend: Legend, out: Path, tags: Mapping[str, str]) -> None:
     """The class codes as a COG with palette, class names, nodata 255, overviews by mode and the tags."""
     spec = RasterSpec(
@@ -169,12 +187,20 @@ def write_probabilities(files: MapFiles, legend: Legend, out: Path, tags: Mappin
 
 
 def map_strips(files: MapFiles, rows: int = 512) -> Iterator[tuple[Window, NDArray[np.uint8], NDArray[np.float32]]]:
-    """Full-width strips from top to bottom: window, class codes (row, col) and their probability, NaN = nodata."""
-    codes, confidence = read_strips(files.codes, rows), read_strips(files.confidence, rows)
-    for (window, code), (_, steps) in zip(codes, confidence, strict=True):
+    """Full-width strips from top to bottom: window, class codes (row, col) and their probability.
+
+    The probability is NaN where there is no data, and where cleaning has changed the class.
+    """
+    inferred = files.codes if files.uncleaned is None else files.uncleaned
+    readers = (read_strips(path, rows) for path in (files.codes, files.confidence, inferred))
+    for (window, code), (_, steps), (_, before) in zip(*readers, strict=True):
         probability = steps.astype(np.float32) / np.float32(WORKING_STEPS)
-        probability[code == UNLABELLED] = np.nan
+        probability[(code == UNLABELLED) | (code != before)] = np.nan
         yield window, code, probability
+
+
+def _codes_spec(grid: Grid) -> RasterSpec:
+    return RasterSpec(grid=grid, dtype="uint8", band_names=("class",), nodata=UNLABELLED)
 
 
 def most_probable(probabilities: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

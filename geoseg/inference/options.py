@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from geoseg.models.runtime.augmented import require_tta
+from geoseg.vectorize.clean import CleanOptions
 from geoseg.vectorize.simplify import SimplifyOptions
 
 
@@ -18,10 +19,11 @@ class PredictOptions:
     resampled before the argmax). `tile` is the largest side of a tile and `overlap` that of neighbours, in px, and
     `memory` what the process may take, in bytes; None = see `geoseg.inference.tiles`. `aoi` is a vector file of
     polygons in any CRS: pixels whose centre lies in none of them are nodata in every output; None = all is wanted.
-    `simplify` says how to simplify the polygons' borders; None = not at all. `precision` is one of
-    `geoseg.models.runtime.PRECISIONS`, or "auto": see `geoseg.inference.precision`. `tta`, the test-time augmentation,
-    is one of `geoseg.models.runtime.augmented.TTA`. `resume` goes on with what an earlier end of the same prediction
-    has left, where there is something. `adaptive` infers in full only where a coarse look leaves a question, see
+    `clean` is what to clean away in the finished map: mask and polygons both. `simplify` says how to simplify the
+    polygons' borders; None = not at all. `precision` is one of `geoseg.models.runtime.PRECISIONS`, or "auto": see
+    `geoseg.inference.precision`. `tta`, the test-time augmentation, is one of `geoseg.models.runtime.augmented.TTA`.
+    `resume` goes on with what an earlier end of the same prediction has left, where there is something. `adaptive`
+    infers in full only where a coarse look leaves a question, see
     `geoseg.inference.adaptive`.
 
     Raises:
@@ -38,6 +40,7 @@ class PredictOptions:
     precision: str = "auto"
     tta: str = "none"
     aoi: Path | None = None
+    clean: CleanOptions = field(default_factory=CleanOptions)
     simplify: SimplifyOptions | None = None
     standardise: bool | None = None
     adaptive: bool = False

@@ -71,9 +71,9 @@ class PredictPlan:
             yield f"time: about {duration_text(self.seconds)} for inference, from two tries on this machine"
 
 
-def disk_of(plan: TilePlan, spec: ModelSpec, *, kept: bool) -> int:
-    """Bytes of working rasters; `kept` = with all class probabilities."""
-    return plan.rows.length * plan.cols.length * (3 + (2 * spec.classes if kept else 0))
+def disk_of(plan: TilePlan, spec: ModelSpec, *, kept: bool, cleaned: bool) -> int:
+    """Bytes of working rasters; `kept` = with all class probabilities, `cleaned` = with cleaned codes, too."""
+    return plan.rows.length * plan.cols.length * (3 + (2 * spec.classes if kept else 0) + (1 if cleaned else 0))
 
 
 def require_room(memory: int, disk: int, folder: Path) -> None:

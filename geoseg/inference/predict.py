@@ -15,7 +15,7 @@ from geoseg.inference.contract import CheckOptions, Fit, check_ensemble
 from geoseg.inference.drawing import Workplace, draw, networks_for, plan_drawing
 from geoseg.inference.engine import Progress
 from geoseg.inference.journal import work_folder
-from geoseg.inference.maps import MapFiles, map_strips, write_mask, write_probabilities
+from geoseg.inference.maps import MapFiles, clean_map, map_strips, write_mask, write_probabilities
 from geoseg.inference.options import PredictOptions
 from geoseg.inference.outputs import Outputs, check_outputs, publish
 from geoseg.inference.plan import PredictPlan, seconds_of
@@ -56,7 +56,7 @@ def predict(
     with work_folder(first, resume=options.resume, overwrite=options.overwrite) as work, _blaming_the_disk(work):
         place = Workplace(folder=work, with_probabilities=outputs.probabilities is not None, inputs=inputs)
         drawn = draw(fit, ensemble, place, options, progress)
-        maps = drawn.maps
+        maps, cleaned = clean_map(drawn.maps, options.clean) if options.clean else (drawn.maps, None)
         figures = measure(maps, legend)
         provenance = replace(provenance, runtime=drawn.runtime)
         polygon_options = PolygonOptions(simplify=options.simplify, provenance=provenance)
@@ -74,6 +74,7 @@ def predict(
         models=ensemble.names,
         redundancy=drawn.redundancy,
         adapted=drawn.adapted,
+        cleaned=cleaned,
         findings=fit.findings,
         outputs=tuple(str(path) for path in outputs.paths),
         polygons=written.polygons if written else None,

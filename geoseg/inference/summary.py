@@ -12,11 +12,15 @@ from geoseg.core.legend import UNLABELLED, Legend
 from geoseg.inference.adaptive import Adapted
 from geoseg.inference.contract import Finding
 from geoseg.inference.maps import MapFiles, map_strips
+from geoseg.vectorize.clean import CleanSummary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapFigures:
-    """Area of each class in m² by name, share of nodata, mean probability of the mapped class (None without any)."""
+    """Area of each class in m² by name, share of nodata, mean probability of the mapped class (None without any).
+
+    The mean leaves out pixels whose class cleaning has changed.
+    """
 
     area_m2: Mapping[str, float]
     nodata_share: float
@@ -43,6 +47,7 @@ class Summary:
     models: tuple[str, ...]
     redundancy: float
     adapted: Adapted | None
+    cleaned: CleanSummary | None
     findings: tuple[Finding, ...]
     outputs: tuple[str, ...]
     polygons: int | None
@@ -57,16 +62,16 @@ def measure(files: MapFiles, legend: Legend) -> MapFigures:
     """Read a map once, strip by strip, and count."""
     row_areas = files.grid.pixel_areas_m2()
     area = np.zeros(256)
-    probability_sum, valid = 0.0, 0
+    probability_sum, valid, known = 0.0, 0, 0
     for window, codes, probability in map_strips(files):
         for row_area, row in zip(row_areas[window.row : window.row_end].tolist(), codes, strict=True):
             area += np.bincount(row, minlength=256) * row_area
-        known = codes != UNLABELLED
-        valid += int(known.sum())
+        valid += int(np.count_nonzero(codes != UNLABELLED))
+        known += int(np.count_nonzero(~np.isnan(probability)))
         probability_sum += float(np.nansum(probability, dtype=np.float64))
     total = files.grid.height * files.grid.width
     return MapFigures(
         area_m2={c.name: float(area[c.code]) for c in legend},
         nodata_share=1 - valid / total,
-        confidence=probability_sum / valid if valid else None,
+        confidence=probability_sum / known if known else None,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -52,11 +52,12 @@ class CleanOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CleanSummary:
-    """What was changed: pixels by each step; areas filled, merged, and kept, as nodata and edge are all around them.
+    """What the steps of `options` changed: pixels; areas filled, merged, and kept with nodata all around.
 
     Areas are counted as often as they were merged: two that became one, which was merged then, are two merges.
     """
 
+    options: CleanOptions
     majority_pixels: int = 0
     filled_areas: int = 0
     filled_pixels: int = 0
@@ -64,32 +65,25 @@ class CleanSummary:
     merged_pixels: int = 0
     kept_areas: int = 0
 
-    def to_dict(self) -> dict[str, int]:
-        """Plain JSON values."""
-        return asdict(self)
-
-    def lines(self, options: CleanOptions) -> Iterator[str]:
+    def lines(self) -> Iterator[str]:
         """A sentence for each step that was asked for."""
+        options = self.options
         if options.majority is not None:
-            yield f"majority filter of {options.majority} px: {self.majority_pixels} pixels changed"
+            yield f"majority filter of {options.majority} px: {self.majority_pixels} px changed"
         if options.fill_holes_m2 is not None:
-            yield (
-                f"holes below {options.fill_holes_m2:g} m2: {self.filled_areas} areas filled, "
-                f"{self.filled_pixels} pixels changed"
-            )
+            what = f"areas filled: {self.filled_areas}, {self.filled_pixels} px changed"
+            yield f"holes below {options.fill_holes_m2:g} m2; {what}"
         if options.min_area_m2 is not None:
-            kept = f"; {self.kept_areas} stay, as they border on nodata only" if self.kept_areas else ""
-            yield (
-                f"areas below {options.min_area_m2:g} m2: {self.merged_areas} merged, "
-                f"{self.merged_pixels} pixels changed{kept}"
-            )
+            kept = f"; with nodata all around: {self.kept_areas}, which stay" if self.kept_areas else ""
+            what = f"areas merged: {self.merged_areas}, {self.merged_pixels} px changed{kept}"
+            yield f"areas below {options.min_area_m2:g} m2; {what}"
 
 
 class Cleaner:
     """Cleans the labels of one grid, once; `summary` is complete when all strips were taken."""
 
     def __init__(self, options: CleanOptions, grid: Grid) -> None:
-        self.summary = CleanSummary()
+        self.summary = CleanSummary(options=options)
         self._options = options
         self._grid = grid
 
@@ -111,14 +105,14 @@ class Cleaner:
 
     def _filled(self, strips: Iterable[Labels], limit_m2: float) -> Iterator[Labels]:
         for state, rows in _resolved(strips, _Scale(self._grid, limit_m2), fill_enclosed):
-            filled = {"filled_areas": int(state["merged"]), "filled_pixels": int(state["pixels"])}
-            self.summary = replace(self.summary, **filled)
+            areas, pixels = int(state["merged"]), int(state["pixels"])
+            self.summary = replace(self.summary, filled_areas=areas, filled_pixels=pixels)
             yield rows
 
     def _sieved(self, strips: Iterable[Labels], limit_m2: float) -> Iterator[Labels]:
         for state, rows in _resolved(strips, _Scale(self._grid, limit_m2), merge_small):
-            merged = {"merged_areas": int(state["merged"]), "merged_pixels": int(state["pixels"])}
-            self.summary = replace(self.summary, **merged, kept_areas=int(state["kept"]))
+            areas, pixels, kept = int(state["merged"]), int(state["pixels"]), int(state["kept"])
+            self.summary = replace(self.summary, merged_areas=areas, merged_pixels=pixels, kept_areas=kept)
             yield rows
 
 

@@ -13,6 +13,7 @@ import shapely
 import yaml
 from affine import Affine
 from factory import NORTH_UP, write_area, write_raster, write_scene
+from rasterio.features import geometry_mask, rasterize
 from shapely import box
 
 from geoseg.io.style import attribute_table_xml
@@ -210,3 +211,59 @@ def test_an_output_is_kept_unless_it_may_be_overwritten(geoseg, raster, tmp_path
     assert geoseg("polygonize", raster, "--out", out, "--overwrite").code == 0
     assert geoseg("polygonize", raster, "--out", tmp_path / "map.kml").code == 3
     assert geoseg("polygonize", tmp_path / "gone.tif", "--out", tmp_path / "m.gpkg").code == 3
+
+
+def test_cleaning_is_said_and_done(geoseg, raster):
+    end, frame = run(geoseg, raster, "--min-area", 3600, "--fill-holes", 100, "--majority", 3)
+    assert "majority filter of 3 px: 1 px changed" in end.out
+    assert "holes below 100 m2; areas filled: 0, 0 px changed" in end.out
+    assert "areas below 3600 m2; areas merged: 2, 2 px changed\n" in end.out
+    assert frame["area_m2"].sum() == 10 * 900
+    assert frame["area_m2"].min() >= 3600
+    end, _ = run(geoseg, raster, "--min-area", 3600, "--json", "--overwrite")
+    assert json.loads(end.out)["cleaned"]["merged_areas"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--min-area", -5), "smallest area is -5"),
+        (("--fill-holes", "nan"), "largest hole is nan"),
+        (("--majority", 4), "needed is 3, 5, 7"),
+    ],
+)
+def test_cleaning_that_makes_no_sense_is_refused(geoseg, raster, tmp_path, arguments, words):
+    end = geoseg("polygonize", raster, "--out", tmp_path / "map.gpkg", *arguments)
+    assert (end.code, end.out) == (3, "")
+    assert words in end.err
+
+
+def test_a_cleaned_prediction_tells_one_map_in_mask_and_polygons(geoseg, tiny_bundle, tmp_path):
+    scene = write_scene(tmp_path / "scene.tif")
+
+    def predict(name, *arguments):
+        files = {kind: tmp_path / f"{name}-{kind}" for kind in ("polygons.gpkg", "mask.tif", "probabilities.tif")}
+        out, mask, probabilities = files.values()
+        end = geoseg("predict", scene, "--model", tiny_bundle, "--out", out, "--mask", mask, "--probabilities",
+                     probabilities, "--json", *arguments)  # fmt: skip
+        assert end.code == 0, end.err
+        rasters = [rasterio.open(path).read() for path in (mask, probabilities)]
+        return json.loads(end.out), geopandas.read_file(out, layer="landcover"), *rasters
+
+    plain, _, raw, chances = predict("plain")
+    told, frame, mask, same_chances = predict("clean", "--min-area", 20_000)
+    np.testing.assert_array_equal(chances, same_chances)
+    changed = mask != raw
+    assert plain["cleaned"] is None
+    assert told["cleaned"]["merged_pixels"] == changed.sum() > 0
+    assert frame["area_m2"].min() >= 20_000
+    transform = rasterio.open(tmp_path / "clean-mask.tif").transform
+    pairs = zip(frame.geometry, frame["code"], strict=True)
+    np.testing.assert_array_equal(rasterize(pairs, mask.shape[1:], 255, transform=transform, dtype="uint8"), mask[0])
+    areas = frame.groupby("class")["area_m2"].sum().to_dict()
+    assert {name: area for name, area in told["figures"]["area_m2"].items() if area} == pytest.approx(areas)
+    best = chances.max(axis=0) / 254
+    kept = ~changed[0] & (mask[0] != 255)
+    assert told["figures"]["confidence"] == pytest.approx(best[kept].mean(), abs=0.003)
+    window = geometry_mask([frame.geometry[0]], best.shape, transform, invert=True)
+    assert frame["confidence"][0] == pytest.approx(best[window & kept].mean(), abs=0.003)
