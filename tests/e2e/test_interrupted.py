@@ -225,3 +225,32 @@ def test_an_ended_run_says_so_and_can_go_on(tiny_bundle, tmp_path, number):
     assert f"ended by {number.name}; no output was changed" in said.splitlines()[-1]
     assert {path.name for path in tmp_path.iterdir()} == {"scene.tif", ".m.tif.geoseg"}
     assert json.loads(journal.read_text())["done"] > 0
+
+
+SMALL_DISK = """
+mount -t tmpfs -o size=400k tmpfs "$DISK" || exit 77
+"$@"
+echo "ended with $?"
+ls -A "$DISK"
+mount -o remount,size=16m "$DISK" && "$@" --resume && cp "$DISK"/* "$KEPT"
+"""
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="a small disk is made by unshare, of util-linux")
+def test_a_full_disk_ends_the_run_and_room_lets_it_go_on(scene, tiny_bundle, whole, tmp_path):
+    disk, kept = tmp_path / "disk", tmp_path / "kept"
+    disk.mkdir()
+    kept.mkdir()
+    words = ("unshare", "-rm", "sh", "-c", SMALL_DISK, "sh", sys.executable, "-m", "geoseg")
+    environment = os.environ | {"DISK": str(disk), "KEPT": str(kept)}
+    end = subprocess.run(
+        [*words, *command(scene, tiny_bundle, disk)], env=environment, capture_output=True, text=True, check=False
+    )
+    if end.returncode == 77 or end.stderr.startswith("unshare"):
+        pytest.skip("no right to make a small disk")
+    assert "ended with 3\n.m.gpkg.geoseg\n" in end.stdout
+    assert "go on with --resume" in end.stderr
+    assert "Traceback" not in end.stderr
+    assert end.returncode == 0
+    for ours, theirs in zip(pixels(kept), whole, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
