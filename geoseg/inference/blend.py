@@ -23,6 +23,11 @@ class Blender:
         self._below = np.zeros_like(self._above)
         self._left: NDArray[np.float32] | None = None
 
+    @property
+    def carried(self) -> NDArray[np.float32]:
+        """After the last tile of a row: what it adds where it fades into the next row, shape (class, row, col)."""
+        return self._above
+
     def add(self, i: int, j: int, probabilities: NDArray[np.float32]) -> tuple[Window, NDArray[np.float32]]:
         """Take the tile in row i and column j, probabilities (class, row, col) over its read window.
 

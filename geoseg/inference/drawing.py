@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -70,6 +70,17 @@ class Workplace:
     inputs: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """A scene that fits, what infers it, and where to."""
+
+    fit: Fit
+    spec: ModelSpec
+    networks: Networks
+    place: Workplace
+    progress: Progress
+
+
 def plan_drawing(fit: Fit, ensemble: Ensemble, options: PredictOptions, *, with_probabilities: bool) -> DrawPlan:
     """Decide how a scene that fits an ensemble is mapped.
 
@@ -92,6 +103,10 @@ def plan_drawing(fit: Fit, ensemble: Ensemble, options: PredictOptions, *, with_
     )
 
 
+Drawer = Callable[[Fit, Ensemble, Workplace, PredictOptions, Progress], DrawnMap]
+"""Draws a map, as `draw` does on this machine."""
+
+
 def draw(fit: Fit, ensemble: Ensemble, place: Workplace, options: PredictOptions, progress: Progress) -> DrawnMap:
     """Map a scene that fits an ensemble to working rasters; see `MapFiles`.
 
@@ -101,7 +116,7 @@ def draw(fit: Fit, ensemble: Ensemble, place: Workplace, options: PredictOptions
     """
     plan = plan_drawing(fit, ensemble, options, with_probabilities=place.with_probabilities)
     networks = networks_for(fit, ensemble, options)
-    work = _Work(fit=fit, spec=ensemble.spec, networks=networks, place=place, progress=progress)
+    work = Work(fit=fit, spec=ensemble.spec, networks=networks, place=place, progress=progress)
     reach = plan.reach()
     computed, known, adapted = reach.pixels_read, None, None
     if options.adaptive:
@@ -110,45 +125,42 @@ def draw(fit: Fit, ensemble: Ensemble, place: Workplace, options: PredictOptions
         computed += looked.reach().pixels_read - (adapted.settled - adapted.tried) * plan.tiles.tile_pixels
         known = coarse.known
     maps = _infer(work, plan, known)
+    return replace(finish(work, plan, maps), redundancy=computed / reach.pixels, adapted=adapted)
+
+
+def finish(work: Work, plan: DrawPlan, maps: MapFiles) -> DrawnMap:
+    """A map that was inferred, on the grid on which it is wanted."""
     if plan.to_scene:
-        maps = regrid(maps, fit.source, ensemble.spec.legend, place.folder, progress, plan.wanted.results)
+        folder, results = work.place.folder, plan.wanted.results
+        maps = regrid(maps, work.fit.source, work.spec.legend, folder, work.progress, results)
     return DrawnMap(
         maps=maps,
-        runtime=networks.runtime.name,
-        choice=networks.choice,
-        redundancy=computed / reach.pixels,
-        adapted=adapted,
+        runtime=work.networks.runtime.name,
+        choice=work.networks.choice,
+        redundancy=plan.reach().redundancy,
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Work:
-    """A scene that fits, what infers it, and where to."""
+def job_of(fit: Fit, spec: ModelSpec, plan: DrawPlan) -> Job:
+    """All that is to be inferred."""
+    return Job(
+        scene=fit.scene,
+        bands=fit.stack,
+        indices=spec.indices,
+        classes=spec.classes,
+        plan=plan.tiles,
+        area=plan.wanted.inferred,
+    )
 
-    fit: Fit
-    spec: ModelSpec
-    networks: Networks
-    place: Workplace
-    progress: Progress
 
-
-def _infer(work: _Work, plan: DrawPlan, known: Known | None = None) -> MapFiles:
+def _infer(work: Work, plan: DrawPlan, known: Known | None = None) -> MapFiles:
     """Infer what the folder does not hold yet; see `Job` for what is `known`."""
     folder, spec = work.place.folder, work.spec
     maps = MapFiles.in_folder(folder, work.fit.scene.grid, name="model", with_probabilities=plan.kept)
     journal = Journal(folder)
-    journal.take_up(_identity(work, plan) | {"adaptive": "no" if known is None else "yes"})
+    journal.take_up(identity_of(work, plan) | {"adaptive": "no" if known is None else "yes"})
     require_room(plan.memory_bytes, 0 if journal.done else plan.disk_bytes, folder)
-    job = Job(
-        scene=work.fit.scene,
-        bands=work.fit.stack,
-        indices=spec.indices,
-        classes=spec.classes,
-        plan=plan.tiles,
-        done=journal.done,
-        area=plan.wanted.inferred,
-        known=known,
-    )
+    job = replace(job_of(work.fit, spec, plan), done=journal.done, known=known)
     with MapWriter(maps, spec.legend) as writer:
         for piece in infer(job, work.networks.runtime, work.progress):
             writer.write(piece)
@@ -158,7 +170,7 @@ def _infer(work: _Work, plan: DrawPlan, known: Known | None = None) -> MapFiles:
     return maps
 
 
-def _look(work: _Work, plan: DrawPlan, reach: Reach) -> tuple[CoarseMap, Adapted]:
+def _look(work: Work, plan: DrawPlan, reach: Reach) -> tuple[CoarseMap, Adapted]:
     """Infer in coarser pixels, in a folder within the folder; which of the tiles does that settle?"""
     folder = work.place.folder / "coarse"
     folder.mkdir(exist_ok=True)
@@ -177,7 +189,7 @@ def networks_for(fit: Fit, ensemble: Ensemble, options: PredictOptions) -> Netwo
     return open_networks(fit, ensemble, asked, options.precision, options.tta)
 
 
-def _identity(work: _Work, plan: DrawPlan) -> dict[str, str]:
+def identity_of(work: Work, plan: DrawPlan) -> dict[str, str]:
     """Everything that the numbers in the working rasters depend on, by name."""
     versions = Provenance.now(inputs={}).versions
     found = {f"version of {name}": version for name, version in versions.items() if name != "python"}

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from threading import BoundedSemaphore
 from typing import NamedTuple
@@ -38,13 +38,15 @@ _SPARE = 1  # threads beyond those that infer: they read and normalise the next 
 class Piece:
     """A finished part of the map: class probabilities (class, row, col), without meaning where `valid` is False.
 
-    `done` is the number of rows of tiles that are finished with this piece.
+    `done` is the number of rows of tiles that are finished with this piece. Of a `share` the probabilities have to be
+    added to those of another share of the same pixels, see `infer_band`.
     """
 
     window: Window
     probabilities: NDArray[np.float32]
     valid: NDArray[np.bool_]
     done: int = 0
+    share: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +109,49 @@ def infer(job: Job, runtime: Runtime, progress: Progress) -> Iterator[Piece]:
             done=place.row + 1 if last else place.row,
         )
         progress("infer", place.row * len(plan.cols) + place.col + 1, len(plan))
+
+
+def infer_band(job: Job, rows: range, runtime: Runtime, progress: Progress) -> Iterator[Piece]:
+    """The part of a scene's result that some rows of tiles make up, whoever infers the others.
+
+    Where a band fades into the next one, each of the two gives a share of the probabilities, of full width: the upper
+    one at its end, in one piece, the lower one at its beginning. Their sum, the lower one's first, is bit by bit what
+    `infer` gives. Whether pixels are valid is said by the lower one's share. All other pieces are finished.
+
+    Raises:
+        InputError: a part of the scene cannot be read.
+    """
+    plan = job.plan
+    blender = Blender(plan, job.classes)
+    places = [_Place(i, j) for i in rows for j in range(len(plan.cols))]
+    for number, (place, inferred) in enumerate(_in_order(job, runtime, places), start=1):
+        window, final = blender.add(*place, inferred.probabilities)
+        valid = inferred.valid[window.within(plan.tile(*place).read).slices]
+        piece = Piece(window=window, probabilities=final, valid=valid)
+        yield from _divided(piece, plan.rows.blend) if place.row == rows.start > 0 else (piece,)
+        progress("infer", number, len(places))
+    if rows.stop < len(plan.rows) and plan.rows.blend:
+        seam = seam_window(plan, rows.stop)
+        nowhere = np.zeros(seam.shape, dtype=np.bool_)
+        yield Piece(window=seam, probabilities=blender.carried, valid=nowhere, share=True)
+
+
+def seam_window(plan: TilePlan, row: int) -> Window:
+    """The pixels, of full width, in which a row of tiles fades into the one above."""
+    return Window(row=plan.rows.use(row)[0], col=0, height=plan.rows.blend, width=plan.cols.length)
+
+
+def _divided(piece: Piece, height: int) -> Iterator[Piece]:
+    """The uppermost rows of a piece as a share, and the others."""
+    for start, end, share in ((0, height, True), (height, piece.window.height, False)):
+        if start < end:
+            window = replace(piece.window, row=piece.window.row + start, height=end - start)
+            yield Piece(
+                window=window,
+                probabilities=piece.probabilities[:, start:end],
+                valid=piece.valid[start:end],
+                share=share,
+            )
 
 
 def _in_order(job: Job, runtime: Runtime, places: list[_Place]) -> Iterator[tuple[_Place, _Inferred]]:

@@ -18,7 +18,7 @@ from geoseg.core.legend import UNLABELLED, Legend
 from geoseg.core.raster import Raster
 from geoseg.inference.engine import Piece, Progress
 from geoseg.io.area import Area, inside_of
-from geoseg.io.plane import PlaneWriter
+from geoseg.io.plane import PlaneWriter, open_plane
 from geoseg.io.raster import RasterSpec, read_strips, write_cog
 from geoseg.io.scene import Scene, open_scene
 from geoseg.io.style import palette
@@ -97,6 +97,16 @@ class MapWriter:
         self._confidence.write(piece.window, _quantise(probability, piece.valid, WORKING_STEPS))
         if self._probabilities is not None:
             self._probabilities.write(piece.window, _quantise(piece.probabilities, piece.valid, WORKING_STEPS))
+
+    def copy(self, finished: MapFiles, row: int) -> None:
+        """Take over the working rasters of some full rows of the map, of which the first is to be `row`."""
+        pairs = [(self._codes, finished.codes), (self._confidence, finished.confidence)]
+        if self._probabilities is not None and finished.probabilities is not None:
+            pairs.append((self._probabilities, finished.probabilities))
+        for plane, path in pairs:
+            numbers = open_plane(path)
+            for window in finished.grid.windows(REGRID_BLOCK, finished.grid.width):
+                plane.write(replace(window, row=window.row + row), numbers[:, *window.slices])
 
     def sync(self) -> None:
         """Wait until everything that was written is on the disk."""

@@ -12,7 +12,7 @@ from geoseg.core.legend import Legend
 from geoseg.core.provenance import Provenance
 from geoseg.errors import InputError, OutputError
 from geoseg.inference.contract import CheckOptions, Fit, check_ensemble
-from geoseg.inference.drawing import Workplace, draw, networks_for, plan_drawing
+from geoseg.inference.drawing import Drawer, Workplace, draw, networks_for, plan_drawing
 from geoseg.inference.engine import Progress
 from geoseg.inference.journal import work_folder
 from geoseg.inference.maps import MapFiles, clean_map, map_strips, write_mask, write_probabilities
@@ -37,10 +37,12 @@ def predict(
     *,
     options: PredictOptions = PredictOptions(),  # noqa: B008
     progress: Progress = lambda _stage, _done, _total: None,
+    drawer: Drawer = draw,
 ) -> Summary:
     """Map a scene with a bundle, or the mean of several: mask, probabilities and polygons appear together at the end.
 
-    Beside the first output a hidden folder holds what is finished; it stays where the work ends early.
+    Beside the first output a hidden folder holds what is finished; it stays where the work ends early. The `drawer`
+    infers; see `geoseg.jobs` for one that does it on a cluster.
 
     Raises:
         ContractError: the scene does not fit the bundle.
@@ -55,7 +57,7 @@ def predict(
     first = outputs.paths[0]
     with work_folder(first, resume=options.resume, overwrite=options.overwrite) as work, _blaming_the_disk(work):
         place = Workplace(folder=work, with_probabilities=outputs.probabilities is not None, inputs=inputs)
-        drawn = draw(fit, ensemble, place, options, progress)
+        drawn = drawer(fit, ensemble, place, options, progress)
         maps, cleaned = clean_map(drawn.maps, options.clean) if options.clean else (drawn.maps, None)
         figures = measure(maps, legend)
         provenance = replace(provenance, runtime=drawn.runtime)

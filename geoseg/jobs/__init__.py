@@ -1,0 +1,1 @@
+"""The same work on a Dask cluster: one scene over many workers."""
