@@ -44,8 +44,9 @@ class Polygons:
     `area_m2` sums the given row areas over the pixels. `confidence_sum` sums over `confidence_pixels`, the pixels with
     a known confidence.
 
-    For simplification: `kinds` has the bits `geoseg.vectorize.sweep.JUNCTION` and `OUTLINE` of every vertex in
-    `coords`, and `borders` is the sweep's own (see there): it holds all corners around these polygons, and grows on.
+    `geoseg.vectorize.simplify` leaves corners out, and may put points between them. It needs `kinds`, the bits
+    `geoseg.vectorize.sweep.JUNCTION` and `OUTLINE` of every vertex in `coords`, and `borders`, the sweep's own (see
+    there), which holds all corners around these polygons, and grows on.
     """
 
     coords: NDArray[np.int32] | NDArray[np.float64]
