@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,8 +39,7 @@ def open_cluster(address: str) -> Iterator[Client]:
         workers = int(local[1])
         if workers < 1:
             raise InputError(f"--cluster {address}: needed is at least one worker, as in local:2")
-        threads = max(1, len(os.sched_getaffinity(0)) // workers)
-        kind = {"n_workers": workers, "threads_per_worker": threads, "host": "127.0.0.1", "dashboard_address": None}
+        kind = {"n_workers": workers, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
         with LocalCluster(**kind) as cluster, Client(cluster) as client:
             yield client
         return

@@ -74,8 +74,10 @@ class _Task:
 
     def __call__(self, part: Part) -> None:
         """On a worker: infer a part, if that is not done."""
-        if not part.finished:
-            part.infer(job_of(self.fit, self.spec, self.plan), warm_runtime(self.networks), self.spec.legend)
+        if part.finished:
+            return
+        with warm_runtime(self.networks) as runtime:
+            part.infer(job_of(self.fit, self.spec, self.plan), runtime, self.spec.legend)
 
 
 def _parts(fit: Fit, plan: DrawPlan, folder: Path) -> list[Part]:

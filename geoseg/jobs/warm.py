@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 
+from dask.system import CPU_COUNT
 from distributed import Client, Worker, WorkerPlugin, get_worker
 
 from geoseg.core.identity import differences, listed
@@ -55,16 +59,17 @@ class WarmNetworks(WorkerPlugin):  # type: ignore[misc]
         self._options = options
         self._wanted = wanted
         self.networks: Networks | None = None
+        self.turn: AbstractContextManager[object] = nullcontext()  # a lock cannot travel
 
     def setup(self, worker: Worker) -> None:
-        """Open them with the worker's number of threads.
+        """Open them.
 
         Raises:
             InputError: the model is not there, or its numbers would be other ones than the client's.
         """
         bundles = tuple(model.load(Path(worker.local_directory)) for model in self._models)
-        options = replace(self._options, threads=self._options.threads or worker.state.nthreads)
-        self.networks = networks_for(self._fit, Ensemble(bundles=bundles), options)
+        self.turn = Lock()
+        self.networks = networks_for(self._fit, Ensemble(bundles=bundles), self._options)
         differing = differences(self._wanted, traits(self.networks))
         if differing:
             raise InputError(f"a worker would draw another map than this machine: {listed(differing)}; make them alike")
@@ -80,22 +85,40 @@ def warm(client: Client, ensemble: Ensemble, fit: Fit, options: PredictOptions, 
     found = client.run(_all_there, models)
     if not all(found.values()):
         models = tuple(replace(model, content=model.path.read_bytes()) for model in models)
+    options = replace(options, threads=options.threads or _threads(client))
     plugin = WarmNetworks(models, fit, options, traits(networks))
     client.register_plugin(plugin)
     return plugin.name
 
 
-def warm_runtime(name: str) -> Runtime:
-    """Within a task: what the worker has opened."""
+@contextmanager
+def warm_runtime(name: str) -> Iterator[Runtime]:
+    """Within a task: what the worker has opened, for one task at a time."""
     plugin = get_worker().plugins[name]
-    networks: Networks = plugin.networks
-    return networks.runtime
+    with plugin.turn:
+        yield plugin.networks.runtime
 
 
 def traits(networks: Networks) -> dict[str, str]:
     """What the numbers of a prediction depend on beside the model's content, by name."""
     versions = {f"version of {name}": version for name, version in Provenance.now(inputs={}).versions.items()}
     return versions | dict(networks.identity)
+
+
+def _threads(client: Client) -> int:
+    """With how many threads each worker infers: the cores of its machine, shared out among the workers there."""
+    cores = client.run(_cores)
+    hosts = Counter(map(_host, cores))
+    shares: list[int] = [count // hosts[_host(address)] for address, count in cores.items()]
+    return max(1, min(shares))
+
+
+def _host(address: str) -> str:
+    return address.rpartition(":")[0]
+
+
+def _cores() -> int:
+    return int(CPU_COUNT)
 
 
 def _all_there(models: tuple[Model, ...]) -> bool:

@@ -66,7 +66,7 @@ def scene(tmp_path_factory):
 @pytest.fixture(scope="module")
 def cluster():
     """The address of a cluster of two workers, each a process."""
-    kind = {"n_workers": 2, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None}
+    kind = {"n_workers": 2, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
     with LocalCluster(**kind) as started:
         yield started.scheduler_address
 
@@ -108,7 +108,7 @@ def test_killed_workers_and_interruptions_do_not_change_the_map(geoseg, scene, t
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     assert geoseg("predict", scene, "--model", tiny_bundle, *SIZE, *outputs(theirs)).code == 0
     ours.mkdir()
-    kind = {"n_workers": 2, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None}
+    kind = {"n_workers": 2, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
     with LocalCluster(**kind) as cluster:
 
         def kill_then_interrupt(_stage, done, _total):
@@ -180,7 +180,7 @@ def test_a_worker_that_would_draw_another_map_is_refused(scene, tiny_bundle, tmp
     options = PredictOptions(precision="fp32")
     wanted = traits(networks_for(fit, ensemble, options))
     models = (Model(path=tiny_bundle, sha256=ensemble.bundles[0].sha256),)
-    worker = SimpleNamespace(local_directory=str(tmp_path), state=SimpleNamespace(nthreads=1))
+    worker = SimpleNamespace(local_directory=str(tmp_path))
     WarmNetworks(models, fit, options, wanted).setup(worker)
     with pytest.raises(InputError, match="version of openvino"):
         WarmNetworks(models, fit, options, wanted | {"version of openvino": "1.0"}).setup(worker)
