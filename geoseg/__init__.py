@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from geoseg.vectorize.clean import CleanOptions
     from geoseg.vectorize.raster import RasterOptions, polygonize_raster
     from geoseg.vectorize.simplify import SimplifyOptions
+    from geoseg.vectorize.split import SplitOptions
     from geoseg.views.augmentations import AugmentationSheet, draw_augmentations
     from geoseg.views.evaluation.report import ReportRequest, write_report
 
@@ -49,6 +50,7 @@ _HOMES = {
     "ReportRequest": "geoseg.views.evaluation.report",
     "SceneOptions": "geoseg.io.scene",
     "SimplifyOptions": "geoseg.vectorize.simplify",
+    "SplitOptions": "geoseg.vectorize.split",
     "SplitRequest": "geoseg.training.split",
     "SynthOptions": "geoseg.io.synth",
     "check_scene": "geoseg.inference.contract",
@@ -89,6 +91,7 @@ __all__ = [
     "ReportRequest",
     "SceneOptions",
     "SimplifyOptions",
+    "SplitOptions",
     "SplitRequest",
     "SynthOptions",
     "check_scene",

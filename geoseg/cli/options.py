@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from geoseg.models.bundle import Bundle
     from geoseg.models.ensemble import Ensemble
     from geoseg.vectorize.simplify import SimplifyOptions
+    from geoseg.vectorize.split import SplitOptions
 
 Scenes = Annotated[
     list[Path],
@@ -74,6 +75,13 @@ SimplifyMethod = Annotated[
 Smooth = Annotated[
     int, typer.Option("--smooth", metavar="N", min=0, max=5, help="Then cut corners N times, shared ones once.")
 ]
+SplitGrid = Annotated[
+    str | None,
+    typer.Option("--split-grid", metavar="SIDE", help="Cut polygons into square tiles, of 1024px or 5km, say."),
+]
+Dissolve = Annotated[
+    bool, typer.Option("--dissolve", help="One multipolygon a class; a class and tile, with --split-grid.")
+]
 MinArea = Annotated[
     float | None,
     typer.Option("--min-area", metavar="M2", help="Merge areas below it into the class they border on most."),
@@ -119,6 +127,19 @@ def parse_size(text: str | None) -> int | None:
     number, unit, binary = found.groups()
     base = 1024 if binary else 1000
     return round(float(number) * float(base ** " KMGT".index(unit.upper())))
+
+
+def parse_split(text: str | None) -> SplitOptions | None:
+    """`1024px`, `5000m` or `5km` as the side of tiles; usage errors end with exit code 2."""
+    if text is None:
+        return None
+    from geoseg.vectorize.split import SplitOptions
+
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(px|m|km)", text.strip(), re.IGNORECASE | re.ASCII)
+    if found is None:
+        raise typer.BadParameter(f"expected a side such as 1024px or 5km; found {text!r}", param_hint="--split-grid")
+    number, unit = float(found[1]), found[2].lower()
+    return SplitOptions(side=number * 1000 if unit == "km" else number, unit="px" if unit == "px" else "m")
 
 
 def open_scenes(

@@ -14,6 +14,7 @@ from geoseg.cli.console import print_areas
 from geoseg.cli.options import (
     AsJson,
     ClassesFile,
+    Dissolve,
     FillHoles,
     Majority,
     MinArea,
@@ -21,7 +22,9 @@ from geoseg.cli.options import (
     Simplify,
     SimplifyMethod,
     Smooth,
+    SplitGrid,
     parse_simplify,
+    parse_split,
 )
 
 if TYPE_CHECKING:
@@ -47,6 +50,8 @@ def polygonize(
     simplify: Simplify = None,
     simplify_method: SimplifyMethod = "visvalingam",
     smooth: Smooth = 0,
+    split_grid: SplitGrid = None,
+    dissolve: Dissolve = False,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -67,6 +72,8 @@ def polygonize(
         aoi=aoi,
         clean=clean,
         simplify=parse_simplify(simplify, simplify_method, smooth),
+        split=parse_split(split_grid),
+        dissolve=dissolve,
         overwrite=overwrite,
         command=shlex.join(["geoseg", *sys.argv[1:]]),
     )

@@ -17,6 +17,7 @@ from geoseg.cli.options import (
     AsJson,
     Bands,
     Device,
+    Dissolve,
     FillHoles,
     Majority,
     MinArea,
@@ -32,6 +33,7 @@ from geoseg.cli.options import (
     Simplify,
     SimplifyMethod,
     Smooth,
+    SplitGrid,
     Standardise,
     Tta,
     load_model_files,
@@ -39,6 +41,7 @@ from geoseg.cli.options import (
     parse_bands,
     parse_simplify,
     parse_size,
+    parse_split,
 )
 
 if TYPE_CHECKING:
@@ -77,6 +80,8 @@ def predict(
     simplify: Simplify = None,
     simplify_method: SimplifyMethod = "visvalingam",
     smooth: Smooth = 0,
+    split_grid: SplitGrid = None,
+    dissolve: Dissolve = False,
     runtime: Runtime = "auto",
     device: Device = "auto",
     precision: Precision = "auto",
@@ -125,6 +130,9 @@ def predict(
     if simplification is not None and out is None:
         hint = "--smooth" if simplify is None else "--simplify"
         raise typer.BadParameter("it changes polygons, so it needs --out", param_hint=hint)
+    for name, given in (("--split-grid", split_grid), ("--dissolve", dissolve)):
+        if given and out is None:
+            raise typer.BadParameter("it changes polygons, so it needs --out", param_hint=name)
     mapping = parse_bands(bands)
     options = PredictOptions(
         grid=grid,
@@ -139,6 +147,8 @@ def predict(
         aoi=aoi,
         clean=CleanOptions(majority=majority, fill_holes_m2=fill_holes, min_area_m2=min_area),
         simplify=simplification,
+        split=parse_split(split_grid),
+        dissolve=dissolve,
         standardise=standardise,
         adaptive=adaptive,
         resume=resume,

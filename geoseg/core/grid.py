@@ -148,14 +148,46 @@ class Grid:
             InputError: where the centre of the grid is no place in its CRS.
         """
         true_area = self._ellipsoidal_areas_m2()
+        planar = self._planar_area_m2(true_area)
+        return true_area if planar is None else np.full(self.height, planar)
+
+    def pixel_steps_m(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """How far it is from pixel to pixel on the ground, as vectors in m, taken at the middle column.
+
+        Planar where `pixel_areas_m2` is planar; elsewhere (east, north), by geodesics on the ellipsoid.
+
+        Returns:
+            A step along a row, at the upper border of every row and the lower one of the last, shape (height + 1, 2);
+            a step down a column across every row, shape (height, 2).
+
+        Raises:
+            InputError: where the centre of the grid is no place in its CRS.
+        """
+        if self._planar_area_m2(self._ellipsoidal_areas_m2()) is not None:
+            unit = self.crs.axis_info[0].unit_conversion_factor
+            t = self.transform
+            along, down = (np.array([[t.a, t.d]]) * unit, np.array([[t.b, t.e]]) * unit)
+            return along.repeat(self.height + 1, axis=0), down.repeat(self.height, axis=0)
+        rows, col = np.arange(self.height + 1, dtype=np.float64), self.width // 2
+        corners, beside = self._lonlats(rows, col), self._lonlats(rows, col + 1)
+        upper, lower = corners[:, :-1], corners[:, 1:]
+        return self._geodesics_m(corners, beside), self._geodesics_m(upper, lower)
+
+    def _planar_area_m2(self, true_area: NDArray[np.float64]) -> float | None:
+        """Area of a pixel in the CRS, None where that is not the area on the ground."""
         if not self.crs.is_projected:
-            return true_area
-        unit = self.crs.axis_info[0].unit_conversion_factor
-        planar = abs(self.transform.determinant) * unit**2
-        middle = true_area[self.height // 2]
-        if abs(planar / middle - 1) <= _PLANAR_AREA_TOLERANCE:
-            return np.full(self.height, planar)
-        return true_area
+            return None
+        planar: float = abs(self.transform.determinant) * self.crs.axis_info[0].unit_conversion_factor ** 2
+        return planar if abs(planar / true_area[self.height // 2] - 1) <= _PLANAR_AREA_TOLERANCE else None
+
+    def _lonlats(self, rows: NDArray[np.float64], col: float) -> NDArray[np.float64]:
+        degrees = _crs_on_ellipsoid(self.crs, proj="longlat")
+        to_degrees = Transformer.from_crs(self.crs, degrees, always_xy=True)
+        return np.array(to_degrees.transform(*self._places(rows, col)))
+
+    def _geodesics_m(self, start: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[np.float64]:
+        azimuth, _, length = _geod(self.crs).inv(*start, *end)
+        return np.column_stack([length * np.sin(np.radians(azimuth)), length * np.cos(np.radians(azimuth))])
 
     def _ellipsoidal_areas_m2(self) -> NDArray[np.float64]:
         rows = np.arange(self.height, dtype=np.float64)

@@ -9,6 +9,7 @@ from typing import Literal
 from geoseg.models.runtime.augmented import require_tta
 from geoseg.vectorize.clean import CleanOptions
 from geoseg.vectorize.simplify import SimplifyOptions
+from geoseg.vectorize.split import SplitOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +21,8 @@ class PredictOptions:
     `memory` what the process may take, in bytes; None = see `geoseg.inference.tiles`. `aoi` is a vector file of
     polygons in any CRS: pixels whose centre lies in none of them are nodata in every output; None = all is wanted.
     `clean` is what to clean away in the finished map: mask and polygons both. `simplify` says how to simplify the
-    polygons' borders; None = not at all. `precision` is one of `geoseg.models.runtime.PRECISIONS`, or "auto": see
+    polygons' borders, `split` how to cut polygons into tiles; None = not at all. `dissolve` puts all polygons of a
+    class together. `precision` is one of `geoseg.models.runtime.PRECISIONS`, or "auto": see
     `geoseg.inference.precision`. `tta`, the test-time augmentation, is one of `geoseg.models.runtime.augmented.TTA`.
     `resume` goes on with what an earlier end of the same prediction has left, where there is something. `adaptive`
     infers in full only where a coarse look leaves a question, see
@@ -42,6 +44,8 @@ class PredictOptions:
     aoi: Path | None = None
     clean: CleanOptions = field(default_factory=CleanOptions)
     simplify: SimplifyOptions | None = None
+    split: SplitOptions | None = None
+    dissolve: bool = False
     standardise: bool | None = None
     adaptive: bool = False
     resume: bool = False

@@ -26,6 +26,7 @@ from geoseg.io.scene import Scene
 from geoseg.io.style import raster_qml
 from geoseg.models.bundle import Bundle
 from geoseg.models.ensemble import Ensemble, as_ensemble
+from geoseg.vectorize.attributes import CONFIDENCE, AttributeOptions
 from geoseg.vectorize.pipeline import PolygonOptions, PolygonSummary, polygonize
 from geoseg.vectorize.trace import LabelStrip
 
@@ -61,7 +62,13 @@ def predict(
         maps, cleaned = clean_map(drawn.maps, options.clean) if options.clean else (drawn.maps, None)
         figures = measure(maps, legend)
         provenance = replace(provenance, runtime=drawn.runtime)
-        polygon_options = PolygonOptions(simplify=options.simplify, provenance=provenance)
+        polygon_options = PolygonOptions(
+            simplify=options.simplify,
+            split=options.split,
+            dissolve=options.dissolve,
+            attributes=_attributes(scene),
+            provenance=provenance,
+        )
         staged = outputs.inside(work / "finished")
         written = _write_outputs(maps, legend, staged, polygon_options)
         publish(staged, outputs)
@@ -128,6 +135,11 @@ def _check(scene: Scene, ensemble: Ensemble, outputs: Outputs, options: PredictO
     return check_ensemble(scene, ensemble, CheckOptions(standardise=options.standardise)).require()
 
 
+def _attributes(scene: Scene) -> AttributeOptions:
+    acquired = None if scene.acquired is None else scene.acquired.isoformat()
+    return AttributeOptions(measures=(CONFIDENCE,), scene=scene.name, date=acquired)
+
+
 @contextmanager
 def _blaming_the_disk(work: Path) -> Iterator[None]:
     """Working files were written a moment ago: where they cannot be read, GDAL hid that the disk was full."""
@@ -152,5 +164,5 @@ def _write_outputs(
         write_probabilities(maps, legend, outputs.probabilities, tags)
     if outputs.polygons is None:
         return None
-    strips = (LabelStrip(codes=codes, confidence=probability) for _, codes, probability in map_strips(maps))
+    strips = (LabelStrip(codes=codes, layers=probability[None]) for _, codes, probability in map_strips(maps))
     return polygonize(strips, outputs.polygons, grid=maps.grid, legend=legend, options=polygon_options)

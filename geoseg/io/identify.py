@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
 
@@ -279,7 +280,7 @@ def _is_before_offset(facts: SceneFacts, looks_unshifted: Callable[[], bool]) ->
     baseline = _baseline(facts)
     if baseline is not None:
         return baseline < _OFFSET_BASELINE, f"the processing baseline is {baseline:05.2f}"
-    acquired = _date(facts)
+    acquired = acquired_on(facts)
     if acquired is not None and acquired < _OFFSET_SINCE:
         return True, f"its date {acquired} is before processing baseline 04.00"
     if looks_unshifted():
@@ -298,11 +299,12 @@ def _baseline(facts: SceneFacts) -> float | None:
     return None
 
 
-def _date(facts: SceneFacts) -> date | None:
+def acquired_on(facts: SceneFacts) -> date | None:
+    """The first date in the tags that tell when a scene was taken, else in the names of its files and folders."""
     for text in (*_tag_values(facts, _DATE_TAGS), *facts.labels):
-        found = re.search(r"(?<!\d)(20[1-9]\d)-?(0[1-9]|1[0-2])-?(0[1-9]|[12]\d|3[01])(?!\d)", text)
-        if found:
-            return date(int(found[1]), int(found[2]), min(int(found[3]), 28))
+        for found in re.finditer(r"(?<!\d)((?:19|20)\d\d)-?(0[1-9]|1[0-2])-?(0[1-9]|[12]\d|3[01])(?!\d)", text):
+            with suppress(ValueError):  # the 30th of February
+                return date(int(found[1]), int(found[2]), int(found[3]))
     return None
 
 

@@ -76,8 +76,8 @@ def name_codes(path: str | Path, band: int, codes: Iterable[int]) -> ToldLegend:
     nameless = [code for code in every if not names.get(code)]
     said = Counter(names[code] for code in every if names.get(code))
     painted = {code: colours.get(code) or palette.get(code) for code in every}
-    black = [code for code in every if painted[code] == _BLACK]
-    colourless = [code for code in every if not painted[code] or (len(black) > 1 and code in black)]
+    blank = (None, _BLACK) if list(painted.values()).count(_BLACK) > 1 else (None,)
+    colourless = [code for code in every if painted[code] in blank]
     notes = []
     if nameless:
         notes.append(
@@ -89,7 +89,7 @@ def name_codes(path: str | Path, band: int, codes: Iterable[int]) -> ToldLegend:
         LandClass(
             code=code,
             name=_name(code, names, said),
-            colour=some_colour(code) if code in colourless else str(painted[code]),
+            colour=some_colour(code) if painted[code] in blank else str(painted[code]),
         )
         for code in every
     )

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from rasterio.enums import Resampling
 from geoseg.core.bands import Band, BandSet
 from geoseg.core.grid import Grid, Window
 from geoseg.core.raster import Raster
-from geoseg.io.identify import SceneFacts, SceneOptions, identify
+from geoseg.io.identify import SceneFacts, SceneOptions, acquired_on, identify
 from geoseg.io.reader import BandSource, ReadPlan, SceneReader, open_reader, pixel_offset
 from geoseg.io.sources import StoredFile, choose, finest_grid, inspect, labels_of, list_paths
 
@@ -34,7 +35,8 @@ _DARK_DN, _DARK_SHARE = 1000, 0.01
 class Scene:
     """A scene as a value without open files: what its bands are, where they are stored, and on which grid to read.
 
-    `notes` says in sentences how bands and scaling were identified.
+    `notes` says in sentences how bands and scaling were identified. `acquired` is the day on which it was taken, None
+    where neither tags nor file names tell it.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Scene:
     dtype: np.dtype[Any]
     notes: tuple[str, ...] = ()
     black_is_nodata: bool = False
+    acquired: date | None = None
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -150,6 +153,7 @@ def open_scene(source: str | Path | Sequence[str | Path], *, options: SceneOptio
         grid=grid,
         sources=tuple(band.source for band in stored),
         dtype=np.result_type(*(np.dtype(band.facts.dtype) for band in stored)),
+        acquired=acquired_on(facts),
     )
     bands, notes = identify(facts, options, looks_unshifted=partial(_looks_unshifted, scene, facts))
     return replace(scene, bands=bands, notes=(*notes, *left_out))

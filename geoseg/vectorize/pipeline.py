@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from geoseg.core.grid import Grid
@@ -15,30 +14,27 @@ from geoseg.core.legend import UNLABELLED, Legend
 from geoseg.core.provenance import Provenance
 from geoseg.errors import InputError
 from geoseg.io.vector import VectorLayer, write_features
+from geoseg.vectorize.attributes import AttributeOptions, Attributes
+from geoseg.vectorize.dissolve import dissolve_parts
+from geoseg.vectorize.part import Part, to_part
 from geoseg.vectorize.simplify import SimplifyOptions, simplify
-from geoseg.vectorize.sweep import Labels
-from geoseg.vectorize.trace import LabelStrip, Polygons, nodata_of, trace
-
-FIELDS = pa.schema(
-    [
-        pa.field("id", pa.int64(), nullable=False),
-        pa.field("code", pa.int32(), nullable=False),
-        pa.field("class", pa.string(), nullable=False),
-        pa.field("area_m2", pa.float64(), nullable=False),
-        pa.field("confidence", pa.float32()),
-    ]
-)
+from geoseg.vectorize.split import SplitOptions, split_labels
+from geoseg.vectorize.trace import LabelStrip, nodata_of, trace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolygonOptions:
     """How to make polygons.
 
-    `simplify` says how to simplify and smooth borders (None: they follow the pixels exactly); `layer` is the name of
-    the layer in the file.
+    `simplify` says how to simplify and smooth borders (None: they follow the pixels exactly). `split` cuts polygons
+    along the lines of a grid; `dissolve` puts all polygons of a class together, within a tile where they are cut.
+    `layer` is the name of the layer in the file.
     """
 
     simplify: SimplifyOptions | None = None
+    split: SplitOptions | None = None
+    dissolve: bool = False
+    attributes: AttributeOptions = field(default_factory=AttributeOptions)
     provenance: Provenance | None = None
     layer: str = "landcover"
 
@@ -52,16 +48,6 @@ class PolygonSummary:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Part:
-    """Some polygons (WKB, in CRS units) and their attributes, all of one length; NaN = no confidence."""
-
-    geometries: pa.BinaryArray
-    codes: Labels
-    area_m2: NDArray[np.float64]
-    confidence: NDArray[np.float64]
-
-
 def polygonize(
     strips: Iterable[LabelStrip],
     out: Path,
@@ -73,9 +59,12 @@ def polygonize(
 ) -> PolygonSummary:
     """Write the 4-connected areas of every class as polygons, a coverage: no gaps, no overlaps, shared vertices.
 
-    Attributes: `id` (1, 2, ... in the order of the polygons' last row, then of their first pixel), `code`, `class`
-    (name), `area_m2` (the areas of its pixels on the ground; after simplification in proportion to its planar area)
-    and `confidence` (mean probability of the mapped class over its pixels, 0 to 1; null where none is known).
+    Attributes: `id` (the number of its first pixel, row by row from 1: unique, and the same whatever else is mapped),
+    `code`, `class` (name), `parent` where the legend has parents (and `parent_2`, ... where these have some),
+    `area_m2` (the areas of its pixels on the ground; after simplification in proportion to its planar area),
+    `perimeter_m` (the length of its rings on the ground), `polygons` (how many, if dissolved), what the layers of the
+    strips give, such as `confidence` (null where nothing is known), `tile_row` and `tile_col` (if split, from 0),
+    `scene` and `date` (if told).
 
     Simplification moves shared borders once, for both neighbours; what borders on nodata or the scene's edge stays as
     it is. Memory follows a strip and the polygons that are not finished at its last row; with simplification, also one
@@ -94,88 +83,74 @@ def polygonize(
             up the grid.
         OutputError: for an unknown suffix, or where writing fails.
     """
+    codes = np.arange(UNLABELLED, dtype=np.int32) if codes is None else codes
+    strips, tile = _checked(strips, grid, legend, codes), None
+    if options.split is not None:
+        tile = options.split.shape_on(grid)
+        strips, codes = split_labels(strips, tile, len(codes)), np.tile(codes, 2)
+    attributes = Attributes(legend, codes, options.attributes, width=grid.width, tile=tile, dissolved=options.dissolve)
+    parts = _parts(strips, grid, options.simplify)
+    if options.dissolve:
+        parts = dissolve_parts(parts, codes, tile)
     layer = VectorLayer(
         name=options.layer,
         crs=grid.crs,
-        fields=FIELDS,
+        fields=attributes.fields,
         legend=legend,
         provenance=options.provenance,
+        geometry_type="MultiPolygon" if options.dissolve else "Polygon",
         pixel_m=min(grid.gsd_m),
     )
-    tally = _Tally(legend, codes)
-    wanted = options.simplify
-    batches: Iterable[Polygons] = trace(
-        tally.checked(strips, grid),
-        row_area_m2=grid.pixel_areas_m2(),
-        keep_junctions=True,
-        keep_borders=wanted is not None,
-    )
-    if wanted is not None:
-        batches = (simplify(polygons, options=wanted, gsd_m=grid.gsd_m) for polygons in batches)
-    parts = (_to_part(polygons, grid) for polygons in batches)
-    notes = write_features((tally.batch(part, layer) for part in parts), out, layer=layer)
-    return PolygonSummary(polygons=tally.polygons, area_m2=tally.area_m2(), notes=notes)
+    tally = _Tally(codes)
+    passing = ((part.geometries, attributes.columns(part.figures)) for part in tally.passing(parts))
+    notes = write_features((layer.batch(*columns) for columns in passing), out, layer=layer)
+    return PolygonSummary(polygons=tally.polygons, area_m2=tally.area_m2(legend), notes=notes)
+
+
+def _parts(strips: Iterable[LabelStrip], grid: Grid, wanted: SimplifyOptions | None) -> Iterator[Part]:
+    """Trace, and simplify if that is wanted."""
+    gsd_m, steps = grid.gsd_m, grid.pixel_steps_m()
+    areas, borders = grid.pixel_areas_m2(), wanted is not None
+    for polygons in trace(strips, row_area_m2=areas, keep_junctions=True, keep_borders=borders):
+        simple = polygons if wanted is None else simplify(polygons, options=wanted, gsd_m=gsd_m)
+        yield to_part(simple, grid, steps)
+
+
+def _checked(
+    strips: Iterable[LabelStrip], grid: Grid, legend: Legend, codes: NDArray[np.int32]
+) -> Iterator[LabelStrip]:
+    """The strips, which must fit the grid and have no label without a class."""
+    named = np.isin(codes, [c.code for c in legend])
+    for strip in strips:
+        if strip.codes.shape[1:] != (grid.width,):
+            msg = f"a strip of labels has the shape {strip.codes.shape}, the grid has {grid.width} columns"
+            raise InputError(msg)
+        nodata = nodata_of(strip.codes.dtype)
+        known = np.zeros(nodata + 1, dtype=np.bool_)
+        known[: len(codes)] = named
+        known[nodata] = True
+        if not known[strip.codes].all():
+            labels = np.unique(strip.codes[~known[strip.codes]]).tolist()
+            found = ", ".join(str(codes[label] if label < len(codes) else label) for label in labels)
+            msg = f"the labels hold the codes {found}, which are not in the legend; add these classes or recode them"
+            raise InputError(msg)
+        yield strip
 
 
 class _Tally:
-    """Numbers the polygons and adds up their areas while they pass by."""
+    """Counts the polygons and adds up their areas while they pass by."""
 
-    def __init__(self, legend: Legend, codes: NDArray[np.int32] | None) -> None:
+    def __init__(self, codes: NDArray[np.int32]) -> None:
         self.polygons = 0
-        self._legend = legend
-        self._codes = np.arange(UNLABELLED, dtype=np.int32) if codes is None else codes
-        names = {c.code: c.name for c in legend}
-        self._names = np.array([names.get(code) for code in self._codes.tolist()], dtype=object)
-        self._areas = np.zeros(len(self._codes))
+        self._codes = codes
+        self._areas = np.zeros(len(codes))
 
-    def checked(self, strips: Iterable[LabelStrip], grid: Grid) -> Iterator[LabelStrip]:
-        """The strips, which must fit the grid and have no label without a class."""
-        known: NDArray[np.bool_] | None = None
-        for strip in strips:
-            if strip.codes.shape[1:] != (grid.width,):
-                msg = f"a strip of labels has the shape {strip.codes.shape}, the grid has {grid.width} columns"
-                raise InputError(msg)
-            if known is None:
-                known = self._known(nodata_of(strip.codes.dtype))
-            if not known[strip.codes].all():
-                found = ", ".join(map(str, np.unique(strip.codes[~known[strip.codes]]).tolist()))
-                msg = f"the labels hold the codes {found}, which are not in the legend; add these classes or recode"
-                raise InputError(msg)
-            yield strip
+    def passing(self, parts: Iterable[Part]) -> Iterator[Part]:
+        for part in parts:
+            figures = part.figures
+            self.polygons += int(figures.polygons.sum())
+            self._areas += np.bincount(figures.labels, weights=figures.area_m2, minlength=len(self._areas))
+            yield part
 
-    def _known(self, nodata: int) -> NDArray[np.bool_]:
-        known = np.zeros(nodata + 1, dtype=np.bool_)
-        known[: len(self._names)] = self._names != None  # noqa: E711  (element by element)
-        known[nodata] = True
-        return known
-
-    def batch(self, part: _Part, layer: VectorLayer) -> pa.RecordBatch:
-        n = len(part.codes)
-        columns = {
-            "id": np.arange(self.polygons + 1, self.polygons + n + 1),
-            "code": self._codes[part.codes],
-            "class": self._names[part.codes],
-            "area_m2": part.area_m2,
-            "confidence": pa.array(part.confidence.astype(np.float32), from_pandas=True),  # NaN to null
-        }
-        self.polygons += n
-        self._areas += np.bincount(part.codes, weights=part.area_m2, minlength=len(self._areas))
-        return layer.batch(part.geometries, columns)
-
-    def area_m2(self) -> dict[str, float]:
-        by_code = dict(zip(self._codes.tolist(), self._areas.tolist(), strict=True))
-        return {c.name: by_code.get(c.code, 0.0) for c in self._legend}
-
-
-def _to_part(polygons: Polygons, grid: Grid) -> _Part:
-    with np.errstate(invalid="ignore"):  # 0 / 0: no confidence
-        confidence = polygons.confidence_sum / polygons.confidence_pixels
-    if (confidence < 0).any() or (confidence > 1 + 1e-6).any():
-        msg = f"the confidence of a polygon is {np.nanmax(np.abs(confidence)):g}; needed are probabilities of 0 to 1"
-        raise InputError(msg)
-    return _Part(
-        geometries=polygons.wkb(grid.transform),
-        codes=polygons.codes,
-        area_m2=polygons.area_m2,
-        confidence=confidence,
-    )
+    def area_m2(self, legend: Legend) -> dict[str, float]:
+        return {c.name: float(self._areas[self._codes == c.code].sum()) for c in legend}

@@ -13,10 +13,11 @@ from geoseg.io.area import open_area
 from geoseg.io.classmap import open_class_map
 from geoseg.io.fingerprint import fingerprints
 from geoseg.io.output import check_writable
-from geoseg.io.vector import check_vector_name, files_of
+from geoseg.io.vector import check_vector_name, files_of, vector_files
 from geoseg.vectorize.clean import Cleaner, CleanOptions, CleanSummary
 from geoseg.vectorize.pipeline import PolygonOptions, polygonize
 from geoseg.vectorize.simplify import SimplifyOptions
+from geoseg.vectorize.split import SplitOptions
 from geoseg.vectorize.trace import LabelStrip
 
 
@@ -26,8 +27,8 @@ class RasterOptions:
 
     `band` counts from 1; `nodata` is a code that is none (None = as the raster says), `legend` what codes mean (None =
     as the raster tells). `aoi` is a vector file of polygons in any CRS: pixels whose centre lies in none of them are
-    left out. `clean` is what to clean away before tracing, `simplify` how to simplify borders after it (None = not
-    at all).
+    left out. `clean` is what to clean away before tracing, `simplify` how to simplify borders after it, `split` how to
+    cut polygons into tiles (None = not at all); `dissolve` puts all polygons of a class together.
     """
 
     band: int = 1
@@ -36,6 +37,8 @@ class RasterOptions:
     aoi: Path | None = None
     clean: CleanOptions = field(default_factory=CleanOptions)
     simplify: SimplifyOptions | None = None
+    split: SplitOptions | None = None
+    dissolve: bool = False
     overwrite: bool = False
     command: str = ""
 
@@ -77,7 +80,8 @@ def polygonize_raster(raster: Path, out: Path, options: RasterOptions = RasterOp
     check_vector_name(out)
     if out.resolve() == raster.resolve():
         raise OutputError(f"{out}: is the input of this run; choose another name")
-    check_writable(out, overwrite=options.overwrite)
+    for path in vector_files(out):
+        check_writable(path, overwrite=options.overwrite)
     source = open_class_map(raster, band=options.band, nodata=options.nodata, legend=options.legend)
     area = None if options.aoi is None else open_area(Path(options.aoi), source.grid)
     files = () if options.aoi is None else files_of(Path(options.aoi))
@@ -89,7 +93,9 @@ def polygonize_raster(raster: Path, out: Path, options: RasterOptions = RasterOp
         grid=source.grid,
         legend=source.legend,
         codes=source.codes,
-        options=PolygonOptions(simplify=options.simplify, provenance=provenance),
+        options=PolygonOptions(
+            simplify=options.simplify, split=options.split, dissolve=options.dissolve, provenance=provenance
+        ),
     )
     notes = (*source.notes, *summary.notes)
     return RasterSummary(

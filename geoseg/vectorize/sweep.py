@@ -30,6 +30,10 @@ JUNCTION, OUTLINE = 1, 2
 """Bits of a vertex' kind: borders of three or more components (or nodata) meet in it; the edge that leaves from it
 along the outline borders on nodata or on the scene's edge."""
 
+KNOWN, SUM, SQUARES, LOWEST, HIGHEST = 0, 1, 2, 3, 4
+"""Statistics of a layer over the pixels of a component where it is known: their number, their sum, ..."""
+
+_STATISTICS = 5
 _NOBODY = -1
 _NORTH, _EAST, _SOUTH, _WEST = 0, 1, 2, 3
 _UNSEEN, _OPEN, _WALKED = 0, 1, 2
@@ -41,8 +45,8 @@ _VERTEX = np.dtype(
 )
 _COMPONENT = np.dtype(
     [(name, np.int32) for name in ("parent", "link", "head", "tail", "code", "done")]
-    + [(name, np.int64) for name in ("first", "last_row", "vertices", "pixels", "confidence_pixels")]
-    + [(name, np.float64) for name in ("area", "confidence_sum")]
+    + [(name, np.int64) for name in ("first", "last_row", "vertices", "pixels")]
+    + [("area", np.float64)]
 )
 # A column of pixels at the sweep's row, and the corner at its right: codes and components of the pixels above and
 # below, the vertex from which an outline comes down to the corner, and the one to which an outline goes up.
@@ -64,7 +68,8 @@ class Sweep(NamedTuple):
     `front` is the row above and the new row, one entry a column and one more at either side. `vertices` and
     `components` are pools whose free entries are linked. `state` is one entry; `done_components` and `done_vertices`
     of it say what waits to be given out. `borders` has a bit for every pixel corner swept so far, 1 = on a border:
-    corner (row, col) is bit `col % 64` of word `[row, col // 64]`; it has no rows if borders are not kept.
+    corner (row, col) is bit `col % 64` of word `[row, col // 64]`; it has no rows if borders are not kept. `stats` are
+    the components' statistics of every layer of numbers, shape (component, layer, statistic).
     """
 
     front: NDArray[Any]
@@ -72,10 +77,11 @@ class Sweep(NamedTuple):
     components: NDArray[Any]
     state: NDArray[Any]
     borders: NDArray[np.uint64]
+    stats: NDArray[np.float64]
 
 
-def start_sweep(shape: tuple[int, int], *, nodata: int, keep_junctions: bool, keep_borders: bool) -> Sweep:
-    """The sweep above the first row of a raster of a shape (row, col); what to keep as in `trace`."""
+def start_sweep(shape: tuple[int, int], *, layers: int, nodata: int, keep_junctions: bool, keep_borders: bool) -> Sweep:
+    """The sweep above the first row of a raster of a shape (row, col) with so many layers; the rest as in `trace`."""
     height, width = shape
     front = np.zeros(width + 2, dtype=_COLUMN)
     front["code_above"] = front["code_below"] = nodata
@@ -87,7 +93,7 @@ def start_sweep(shape: tuple[int, int], *, nodata: int, keep_junctions: bool, ke
     state["keep_junctions"] = keep_junctions
     vertices, components = np.zeros(8 * width, dtype=_VERTEX), np.zeros(2 * width, dtype=_COMPONENT)
     borders = np.zeros((height + 1 if keep_borders else 0, width // 64 + 1), dtype=np.uint64)
-    return Sweep(front, vertices, components, state, borders)
+    return Sweep(front, vertices, components, state, borders, np.zeros((len(components), layers, _STATISTICS)))
 
 
 def enlarge(sweep: Sweep) -> Sweep:
@@ -101,10 +107,10 @@ def enlarge(sweep: Sweep) -> Sweep:
         msg = f"polygons of more than {_MOST_VERTICES // 2} vertices are open at once; smooth or tile the labels first"
         raise InputError(msg)
     more = [
-        np.concatenate([pool, np.zeros(len(pool) + room, dtype=pool.dtype)])
-        for pool, room in ((sweep.vertices, 4 * width), (sweep.components, width))
+        np.concatenate([pool, np.zeros((len(pool) + room, *pool.shape[1:]), dtype=pool.dtype)])
+        for pool, room in ((sweep.vertices, 4 * width), (sweep.components, width), (sweep.stats, width))
     ]
-    return Sweep(sweep.front, more[0], more[1], sweep.state, sweep.borders)
+    return Sweep(sweep.front, more[0], more[1], sweep.state, sweep.borders, more[2])
 
 
 @compiled
@@ -129,7 +135,10 @@ def _new_component(code: int, first: int, sweep: Sweep) -> int:
     entry = sweep.components[label]
     entry.parent, entry.code, entry.first, entry.done = label, code, first, 0
     entry.head, entry.tail, entry.vertices = _NOBODY, _NOBODY, 0
-    entry.pixels, entry.area, entry.confidence_sum, entry.confidence_pixels = 0, 0.0, 0.0, 0
+    entry.pixels, entry.area = 0, 0.0
+    sweep.stats[label] = 0
+    sweep.stats[label, :, LOWEST] = np.inf
+    sweep.stats[label, :, HIGHEST] = -np.inf
     return label
 
 
@@ -153,8 +162,11 @@ def _merge(a: int, b: int, sweep: Sweep) -> int:
     stays.vertices += goes.vertices
     stays.pixels += goes.pixels
     stays.area += goes.area
-    stays.confidence_sum += goes.confidence_sum
-    stays.confidence_pixels += goes.confidence_pixels
+    for layer in range(sweep.stats.shape[1]):
+        ours, theirs = sweep.stats[a, layer], sweep.stats[b, layer]
+        for i in (KNOWN, SUM, SQUARES):
+            ours[i] += theirs[i]
+        ours[LOWEST], ours[HIGHEST] = min(ours[LOWEST], theirs[LOWEST]), max(ours[HIGHEST], theirs[HIGHEST])
     stays.last_row = max(stays.last_row, goes.last_row)
     goes.parent = a
     goes.link = sweep.state[0].merged
@@ -163,7 +175,7 @@ def _merge(a: int, b: int, sweep: Sweep) -> int:
 
 
 @compiled
-def _label_row(codes: Labels, confidence: NDArray[np.float32], area: float, sweep: Sweep) -> None:
+def _label_row(codes: Labels, layers: NDArray[np.float32], area: float, sweep: Sweep) -> None:
     """Give every run of one code in the new row its component, and add the run to the component's sums."""
     front, components, row, nodata = sweep.front, sweep.components, sweep.state[0].row, sweep.state[0].nodata
     width = len(codes)
@@ -184,10 +196,19 @@ def _label_row(codes: Labels, confidence: NDArray[np.float32], area: float, swee
             entry.last_row = row
             entry.pixels += end - begin
             entry.area += (end - begin) * area
-            for value in confidence[begin:end]:
-                if not np.isnan(value):
-                    entry.confidence_sum += value
-                    entry.confidence_pixels += 1
+            for layer in range(len(layers)):
+                _add_values(layers[layer, begin:end], sweep.stats[label, layer])
+
+
+@compiled
+def _add_values(values: NDArray[np.float32], stats: NDArray[np.float64]) -> None:
+    for value in values:
+        if not np.isnan(value):
+            number = np.float64(value)
+            stats[KNOWN] += 1
+            stats[SUM] += number
+            stats[SQUARES] += number * number
+            stats[LOWEST], stats[HIGHEST] = min(stats[LOWEST], number), max(stats[HIGHEST], number)
 
 
 @compiled
@@ -314,13 +335,11 @@ def _finish_row(sweep: Sweep) -> None:
 
 
 @compiled
-def sweep_rows(
-    codes: Labels, confidence: NDArray[np.float32], areas: NDArray[np.float64], row: int, sweep: Sweep
-) -> int:
+def sweep_rows(codes: Labels, layers: NDArray[np.float32], areas: NDArray[np.float64], row: int, sweep: Sweep) -> int:
     """Take in rows from `row` on for as long as the pools have room; returns the first row not taken in.
 
-    `codes` and `confidence` as in `LabelStrip`, with shape (0, 0) for no confidence; `areas` is the area of a pixel of
-    each row in m², shape (row,). All are C-contiguous.
+    `codes` as in `LabelStrip`, `layers` with shape (row, layer, col); `areas` is the area of a pixel of each row in m²,
+    shape (row,). All are C-contiguous.
     """
     state, width = sweep.state[0], len(sweep.front)
     while row < len(codes):
@@ -328,7 +347,7 @@ def sweep_rows(
         names = len(sweep.components) - state.components_used + state.components_spare
         if room < 4 * width or names < width:
             return row
-        _label_row(codes[row], confidence[row] if len(confidence) else confidence.ravel(), areas[row], sweep)
+        _label_row(codes[row], layers[row], areas[row], sweep)
         _settle_merges(sweep)
         _trace_row(sweep)
         _finish_row(sweep)

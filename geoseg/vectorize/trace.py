@@ -26,12 +26,13 @@ _LABEL_TYPES = (np.dtype(np.uint8), np.dtype(np.uint16))
 class LabelStrip:
     """Some full rows of a label raster, from top to bottom.
 
-    `codes` is uint8 or uint16, shape (row, col); the dtype's largest number, 255 or 65535, is nodata. `confidence`, if
-    any, is float32 of the same shape, NaN = unknown.
+    `codes` is uint8 or uint16, shape (row, col); the dtype's largest number, 255 or 65535, is nodata. `layers` are
+    numbers to be added up over areas, such as a confidence: float32, shape (layer, row, col), NaN = unknown; None =
+    there are no layers.
     """
 
     codes: Labels
-    confidence: NDArray[np.float32] | None = None
+    layers: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,8 +42,8 @@ class Polygons:
     `coords` are the pixel corners (col, row) of all closed rings, shape (vertex, 2): ring i is `coords[ring_offsets[i]
     : ring_offsets[i + 1]]`, polygon j has the rings `polygon_offsets[j]` to `polygon_offsets[j + 1]`, the exterior
     first. `first_pixels` is (row, col) of the first pixel in row-major order, shape (polygon, 2); it is unique.
-    `area_m2` sums the given row areas over the pixels. `confidence_sum` sums over `confidence_pixels`, the pixels with
-    a known confidence.
+    `area_m2` sums the given row areas over the pixels. `stats` are the statistics of the layers, shape (polygon, layer,
+    statistic), by `geoseg.vectorize.sweep.KNOWN`, `SUM` and so on.
 
     `geoseg.vectorize.simplify` leaves corners out, and may put points between them. It needs `kinds`, the bits
     `geoseg.vectorize.sweep.JUNCTION` and `OUTLINE` of every vertex in `coords`, and `borders`, the sweep's own (see
@@ -57,8 +58,7 @@ class Polygons:
     first_pixels: NDArray[np.int64]
     pixels: NDArray[np.int64]
     area_m2: NDArray[np.float64]
-    confidence_sum: NDArray[np.float64]
-    confidence_pixels: NDArray[np.int64]
+    stats: NDArray[np.float64]
     borders: NDArray[np.uint64]
 
     def __len__(self) -> int:
@@ -119,8 +119,13 @@ def trace(
         dtype = dtype or strip.codes.dtype
         _check(strip, width=strip.codes.shape[-1] if sweep is None else len(sweep.front) - 2, dtype=dtype)
         if sweep is None:
-            shape, nodata = (len(row_area_m2), strip.codes.shape[1]), nodata_of(dtype)
-            sweep = start_sweep(shape, nodata=nodata, keep_junctions=keep_junctions, keep_borders=keep_borders)
+            sweep = start_sweep(
+                (len(row_area_m2), strip.codes.shape[1]),
+                layers=0 if strip.layers is None else len(strip.layers),
+                nodata=nodata_of(dtype),
+                keep_junctions=keep_junctions,
+                keep_borders=keep_borders,
+            )
         areas = row_area_m2[row : row + len(strip.codes)]
         row += len(strip.codes)
         _check_rows(row, len(row_area_m2), at_end=False)
@@ -129,8 +134,9 @@ def trace(
             yield _give_out(sweep)
     _check_rows(row, len(row_area_m2), at_end=True)
     if sweep is not None and dtype is not None:
-        below = LabelStrip(codes=np.full((1, len(sweep.front) - 2), nodata_of(dtype), dtype=dtype))
-        sweep = _feed(sweep, below, np.zeros(1))
+        codes = np.full((1, len(sweep.front) - 2), nodata_of(dtype), dtype=dtype)
+        layers = np.empty((sweep.stats.shape[1], *codes.shape), dtype=np.float32)
+        sweep = _feed(sweep, LabelStrip(codes=codes, layers=layers), np.zeros(1))
         if sweep.state[0]["done_components"]:
             yield _give_out(sweep)
 
@@ -141,13 +147,13 @@ def nodata_of(dtype: np.dtype[Any]) -> int:
 
 
 def _check(strip: LabelStrip, *, width: int, dtype: np.dtype[Any]) -> None:
-    codes, confidence = strip.codes, strip.confidence
+    codes, layers = strip.codes, strip.layers
     wanted = dtype if dtype in _LABEL_TYPES else _LABEL_TYPES[0]
     if codes.dtype != wanted or codes.ndim != 2 or codes.shape[1] != width:
         msg = f"a strip of labels is {codes.dtype} of shape {codes.shape}, needed is {wanted} of {width} columns"
         raise InputError(msg)
-    if confidence is not None and confidence.shape != codes.shape:
-        msg = f"a strip of confidence has shape {confidence.shape}, its labels have {codes.shape}; both must be equal"
+    if layers is not None and layers.shape[1:] != codes.shape:
+        msg = f"the layers of a strip have shape {layers.shape}, its labels have {codes.shape}; both must fit"
         raise InputError(msg)
 
 
@@ -158,14 +164,17 @@ def _check_rows(rows: int, expected: int, *, at_end: bool) -> None:
 
 
 def _feed(sweep: Sweep, strip: LabelStrip, areas: NDArray[np.float64]) -> Sweep:
-    confidence = np.empty((0, 0), np.float32) if strip.confidence is None else strip.confidence
     codes: Labels = np.ascontiguousarray(strip.codes)
-    confidence = np.ascontiguousarray(confidence, dtype=np.float32)
+    layers = np.empty((0, *codes.shape), np.float32) if strip.layers is None else strip.layers
+    if len(layers) != sweep.stats.shape[1]:
+        msg = f"a strip has {len(layers)} layers, those above have {sweep.stats.shape[1]}; all must have the same"
+        raise InputError(msg)
+    layers = np.ascontiguousarray(np.moveaxis(layers, 0, 1), dtype=np.float32)
     areas = np.ascontiguousarray(areas, dtype=np.float64)
-    row = sweep_rows(codes, confidence, areas, 0, sweep)
+    row = sweep_rows(codes, layers, areas, 0, sweep)
     while row < len(codes):
         sweep = enlarge(sweep)
-        row = sweep_rows(codes, confidence, areas, row, sweep)
+        row = sweep_rows(codes, layers, areas, row, sweep)
     return sweep
 
 
@@ -175,12 +184,13 @@ def _give_out(sweep: Sweep) -> Polygons:
     labels = take_done(n, sweep)
     done = sweep.components[labels]
     order = np.lexsort((done["first"], done["last_row"]))
-    done = done[order]
+    done, labels = done[order], labels[order]
+    stats = sweep.stats[labels]
     coords = np.empty((vertices + vertices // 4, 2), dtype=np.int32)  # a ring has at least four vertices, and closes
     kinds = np.empty(len(coords), dtype=np.uint8)
     ring_offsets = np.zeros(vertices // 4 + 1, dtype=np.int64)
     polygon_offsets = np.zeros(n + 1, dtype=np.int64)
-    walk_rings(labels[order], sweep, coords, kinds, ring_offsets, polygon_offsets)
+    walk_rings(labels, sweep, coords, kinds, ring_offsets, polygon_offsets)
     ring_offsets = ring_offsets[: polygon_offsets[-1] + 1].copy()
     return Polygons(
         coords=coords[: ring_offsets[-1]].copy(),
@@ -191,7 +201,6 @@ def _give_out(sweep: Sweep) -> Polygons:
         first_pixels=np.column_stack(np.divmod(done["first"], len(sweep.front) - 2)),
         pixels=done["pixels"].copy(),
         area_m2=done["area"].copy(),
-        confidence_sum=done["confidence_sum"].copy(),
-        confidence_pixels=done["confidence_pixels"].copy(),
+        stats=stats,
         borders=sweep.borders,
     )

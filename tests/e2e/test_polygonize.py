@@ -50,7 +50,7 @@ def test_a_mask_of_ours_gives_the_polygons_of_the_prediction(geoseg, tiny_bundle
     assert end.code == 0, end.err
     end, frame = run(geoseg, mask)
     direct = geopandas.read_file(tmp_path / "direct.gpkg", layer="landcover")
-    same = [name for name in direct.columns if name not in {"confidence", "confidence_min"}]
+    same = [name for name in direct.columns if name not in {"confidence", "confidence_min", "scene", "date"}]
     assert frame[same].equals(direct[same])
     assert style_of(tmp_path / "map.gpkg") == style_of(tmp_path / "direct.gpkg")
     assert "note" not in end.out
@@ -222,6 +222,18 @@ def test_cleaning_is_said_and_done(geoseg, raster):
     assert frame["area_m2"].min() >= 3600
     end, _ = run(geoseg, raster, "--min-area", 3600, "--json", "--overwrite")
     assert json.loads(end.out)["cleaned"]["merged_areas"] == 1
+
+
+def test_polygons_by_tile_and_by_class(geoseg, raster):
+    _, frame = run(geoseg, raster, "--split-grid", "2px", out="tiles.gpkg")
+    assert set(zip(frame["tile_row"], frame["tile_col"], strict=True)) == {(0, 0), (0, 1), (1, 1)}
+    assert frame["area_m2"].sum() == 10 * 900
+    _, frame = run(geoseg, raster, "--dissolve", out="classes.gpkg")
+    assert frame.set_index("code")["polygons"].to_dict() == {1: 1, 2: 1, 4: 1}
+    assert set(frame.geometry.geom_type) == {"MultiPolygon"}
+    _, frame = run(geoseg, raster, "--dissolve", "--split-grid", "0.06km", out="both.gpkg")
+    assert len(frame) == len(set(zip(frame["code"], frame["tile_row"], frame["tile_col"], strict=True))) == 6
+    assert geoseg("polygonize", raster, "--out", raster.parent / "m.gpkg", "--split-grid", "12 feet").code == 2
 
 
 @pytest.mark.parametrize(

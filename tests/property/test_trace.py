@@ -10,15 +10,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from rasterio.features import rasterize
 
+from geoseg.vectorize.sweep import HIGHEST, KNOWN, LOWEST, SQUARES, SUM
 from geoseg.vectorize.trace import LabelStrip, trace
 
 RASTERS = arrays(np.uint8, st.tuples(st.integers(1, 10), st.integers(1, 10)), elements=st.sampled_from([0, 1, 2, 255]))
-NAMES = ("codes", "first_pixels", "pixels", "area_m2", "confidence_sum", "confidence_pixels")
+NAMES = ("codes", "first_pixels", "pixels", "area_m2", "stats")
 
 
-def batches(codes, height, confidence=None, **options):
+def batches(codes, height, layers=None, **options):
     rows = [slice(row, row + height) for row in range(0, len(codes), height)]
-    strips = [LabelStrip(codes=codes[r], confidence=None if confidence is None else confidence[r]) for r in rows]
+    strips = [LabelStrip(codes=codes[r], layers=None if layers is None else layers[:, r]) for r in rows]
     return list(trace(strips, row_area_m2=np.arange(1.0, len(codes) + 1), **options))
 
 
@@ -33,9 +34,9 @@ def polygons(batches):
 @settings(max_examples=60, deadline=None)
 @given(codes=RASTERS, height=st.integers(1, 10), junctions=st.booleans())
 def test_order_sums_and_coordinates_do_not_depend_on_the_strip_height(codes, height, junctions):
-    confidence = np.linspace(0, 1, codes.size, dtype=np.float32).reshape(codes.shape)
-    whole = batches(codes, len(codes), confidence, keep_junctions=junctions)
-    cut = batches(codes, height, confidence, keep_junctions=junctions, batch_vertices=1)
+    layers = np.linspace(0, 1, 2 * codes.size, dtype=np.float32).reshape(2, *codes.shape)
+    whole = batches(codes, len(codes), layers, keep_junctions=junctions)
+    cut = batches(codes, height, layers, keep_junctions=junctions, batch_vertices=1)
     if not whole:
         assert (codes == 255).all()
         assert not cut
@@ -87,15 +88,20 @@ def test_first_pixels_are_unique_and_of_the_polygons_class_and_order_is_by_last_
 @settings(max_examples=30, deadline=None)
 @given(codes=RASTERS, height=st.integers(1, 10), seed=st.integers(0, 99))
 def test_sums_over_polygons_are_the_sums_over_pixels(codes, height, seed):
-    confidence = np.random.default_rng(seed).random(codes.shape, dtype=np.float32)
-    confidence[confidence < 0.2] = np.nan
-    found = batches(codes, height, confidence)
+    layers = np.random.default_rng(seed).random((2, *codes.shape), dtype=np.float32)
+    layers[layers < 0.2] = np.nan
+    found = batches(codes, height, layers)
     if not found:
         return
     for code in set(codes.ravel().tolist()) - {255}:
         mask, mine = codes == code, joined(found, "codes") == code
-        known = mask & ~np.isnan(confidence)
         assert joined(found, "pixels")[mine].sum() == mask.sum()
         assert joined(found, "area_m2")[mine].sum() == (mask.sum(axis=1) * np.arange(1, len(codes) + 1)).sum()
-        assert joined(found, "confidence_pixels")[mine].sum() == known.sum()
-        assert joined(found, "confidence_sum")[mine].sum() == pytest.approx(confidence[known].sum(dtype=np.float64))
+        stats = joined(found, "stats")[mine]
+        for layer, numbers in enumerate(layers.astype(np.float64)):
+            values = numbers[mask & ~np.isnan(numbers)]
+            assert stats[:, layer, KNOWN].sum() == len(values)
+            assert stats[:, layer, SUM].sum() == pytest.approx(values.sum())
+            assert stats[:, layer, SQUARES].sum() == pytest.approx((values**2).sum())
+            assert stats[:, layer, LOWEST].min() == values.min(initial=np.inf)
+            assert stats[:, layer, HIGHEST].max() == values.max(initial=-np.inf)

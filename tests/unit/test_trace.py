@@ -93,15 +93,14 @@ def test_row_areas_are_summed():
     assert batch.area_m2.tolist() == [20.5]
 
 
-def test_confidence_is_summed_where_it_is_known():
-    confidence = np.array([[0.5, np.nan], [0.25, 1.0]], dtype=np.float32)
-    (batch,) = trace([LabelStrip(codes=codes_of("11", "1."), confidence=confidence)], row_area_m2=np.ones(2))
-    assert batch.confidence_sum.tolist() == [0.75]
-    assert batch.confidence_pixels.tolist() == [2]
+def test_layers_are_added_up_where_they_are_known():
+    layers = np.array([[[0.5, np.nan], [0.25, 1.0]], [[-3, 1], [5, 9]]], dtype=np.float32)
+    (batch,) = trace([LabelStrip(codes=codes_of("11", "1."), layers=layers)], row_area_m2=np.ones(2))
+    assert batch.stats.tolist() == [[[2, 0.75, 0.3125, 0.25, 0.5], [3, 3, 35, -3, 5]]]
 
 
-def test_no_confidence_counts_nothing():
-    assert one_batch(codes_of("11")).confidence_pixels.tolist() == [0]
+def test_without_layers_there_are_no_statistics():
+    assert one_batch(codes_of("11")).stats.shape == (1, 0, 5)
 
 
 def test_strips_need_not_be_contiguous_in_memory():
@@ -122,7 +121,14 @@ def test_nothing_but_nodata_gives_no_batch():
         ([LabelStrip(codes=np.zeros((2, 2), np.uint8)), LabelStrip(codes=np.zeros((1, 3), np.uint8))], r"\(1, 3\)"),
         ([LabelStrip(codes=np.zeros((2, 2), np.int32))], "int32"),
         ([LabelStrip(codes=np.zeros((2, 2), np.uint8)), LabelStrip(codes=np.zeros((1, 2), np.uint16))], "uint16"),
-        ([LabelStrip(codes=np.zeros((3, 2), np.uint8), confidence=np.zeros((3, 1), np.float32))], r"\(3, 1\)"),
+        ([LabelStrip(codes=np.zeros((3, 2), np.uint8), layers=np.zeros((1, 3, 1), np.float32))], r"\(1, 3, 1\)"),
+        (
+            [
+                LabelStrip(codes=np.zeros((2, 2), np.uint8)),
+                LabelStrip(codes=np.zeros((1, 2), np.uint8), layers=np.zeros((1, 1, 2), np.float32)),
+            ],
+            "1 layers",
+        ),
         ([], "0 rows"),
     ],
 )
