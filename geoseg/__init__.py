@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from geoseg.models.zoo import default_bundle_path
     from geoseg.training.split import SplitRequest, split
     from geoseg.training.train import train
+    from geoseg.vectorize.burn import BurnOptions, burn_polygons
     from geoseg.vectorize.clean import CleanOptions
     from geoseg.vectorize.raster import RasterOptions, polygonize_raster
     from geoseg.vectorize.simplify import SimplifyOptions
@@ -38,6 +39,7 @@ _HOMES = {
     "AreaEstimates": "geoseg.evaluation.areas.estimates",
     "AreaOptions": "geoseg.evaluation.areas.estimate",
     "AugmentationSheet": "geoseg.views.augmentations",
+    "BurnOptions": "geoseg.vectorize.burn",
     "Case": "geoseg.evaluation.cases",
     "CleanOptions": "geoseg.vectorize.clean",
     "Ensemble": "geoseg.models.ensemble",
@@ -53,6 +55,7 @@ _HOMES = {
     "SplitOptions": "geoseg.vectorize.split",
     "SplitRequest": "geoseg.training.split",
     "SynthOptions": "geoseg.io.synth",
+    "burn_polygons": "geoseg.vectorize.burn",
     "check_scene": "geoseg.inference.contract",
     "default_bundle_path": "geoseg.models.zoo",
     "draw_augmentations": "geoseg.views.augmentations",
@@ -79,6 +82,7 @@ __all__ = [
     "AreaEstimates",
     "AreaOptions",
     "AugmentationSheet",
+    "BurnOptions",
     "Case",
     "CleanOptions",
     "Ensemble",
@@ -94,6 +98,7 @@ __all__ = [
     "SplitOptions",
     "SplitRequest",
     "SynthOptions",
+    "burn_polygons",
     "check_scene",
     "default_bundle_path",
     "draw_augmentations",

@@ -13,6 +13,7 @@ import typer
 
 from geoseg.cli.areas import areas
 from geoseg.cli.bundle import bundle
+from geoseg.cli.burn import burn
 from geoseg.cli.check import check
 from geoseg.cli.evaluate import evaluate
 from geoseg.cli.export import export
@@ -43,6 +44,7 @@ for command in (
     check,
     predict,
     polygonize,
+    burn,
     schema,
     split,
     sheet,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
+    from geoseg.core.legend import Legend
     from geoseg.io.scene import Scene
     from geoseg.models.bundle import Bundle
     from geoseg.models.ensemble import Ensemble
@@ -95,7 +96,7 @@ Majority = Annotated[
 ClassesFile = Annotated[
     Path | None,
     typer.Option(
-        "--legend", metavar="FILE", help="What codes mean: YAML, a config or a bundle [default: as the raster says]."
+        "--legend", metavar="FILE", help="What codes mean: YAML, a config or a bundle [default: as the input says]."
     ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")]
@@ -170,6 +171,15 @@ def load_model_files(paths: list[Path] | None) -> Ensemble:
     from geoseg.models.ensemble import Ensemble
 
     return Ensemble(bundles=tuple(map(load_model_file, paths or (None,))))
+
+
+def read_legend_file(path: Path | None) -> Legend | None:
+    """The classes that --legend names, None without it."""
+    if path is None:
+        return None
+    from geoseg.evaluation.legends import legend_from_file
+
+    return legend_from_file(path)
 
 
 def parse_simplify(metres: float | None, method: SimplifyMethod, smooth: int) -> SimplifyOptions | None:

@@ -6,7 +6,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -25,10 +25,8 @@ from geoseg.cli.options import (
     SplitGrid,
     parse_simplify,
     parse_split,
+    read_legend_file,
 )
-
-if TYPE_CHECKING:
-    from geoseg.core.legend import Legend
 
 
 def polygonize(
@@ -59,16 +57,11 @@ def polygonize(
     from geoseg.vectorize.clean import CleanOptions
     from geoseg.vectorize.raster import RasterOptions, polygonize_raster
 
-    classes: Legend | None = None
-    if legend is not None:
-        from geoseg.evaluation.legends import legend_from_file
-
-        classes = legend_from_file(legend)
     clean = CleanOptions(majority=majority, fill_holes_m2=fill_holes, min_area_m2=min_area)
     options = RasterOptions(
         band=band,
         nodata=nodata,
-        legend=classes,
+        legend=read_legend_file(legend),
         aoi=aoi,
         clean=clean,
         simplify=parse_simplify(simplify, simplify_method, smooth),

@@ -9,10 +9,10 @@ import geopandas
 import numpy as np
 import pytest
 import shapely
+from classes import class_rasters
 from factory import NORTH_UP, write_raster
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from rasterio.features import rasterize
 
 from geoseg.io.classmap import open_class_map
@@ -20,23 +20,7 @@ from geoseg.vectorize.pipeline import polygonize
 from geoseg.vectorize.raster import polygonize_raster
 from geoseg.vectorize.trace import LabelStrip
 
-DTYPES = [np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32]
 UNUSED = 3_000_000_000  # no code
-
-
-@st.composite
-def class_rasters(draw):
-    """Codes (row, col) of any integer type, and which of them is nodata."""
-    dtype = draw(st.sampled_from(DTYPES))
-    limits, int32 = np.iinfo(dtype), np.iinfo(np.int32)
-    lowest, highest = max(limits.min, int32.min), min(limits.max, int32.max)
-    values = draw(st.lists(st.integers(lowest, highest), min_size=2, max_size=5, unique=True))
-    shape = draw(st.tuples(st.integers(1, 10), st.integers(1, 10)))
-    codes = draw(arrays(dtype, shape, elements=st.sampled_from(values)))
-    nodata = draw(st.sampled_from([None, *values]))
-    if (codes == nodata).all():
-        codes[0, 0] = next(value for value in values if value != nodata)
-    return codes, nodata
 
 
 @settings(max_examples=60, deadline=None)

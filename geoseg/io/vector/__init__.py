@@ -11,6 +11,7 @@ from geoseg.io.vector.reading import (
     holds_features,
     read_features,
     read_polygons,
+    read_table,
 )
 from geoseg.io.vector.wkb import encode_polygons
 from geoseg.io.vector.writing import VECTOR_SUFFIXES, check_vector_name, vector_files, write_features
@@ -28,6 +29,7 @@ __all__ = [
     "holds_features",
     "read_features",
     "read_polygons",
+    "read_table",
     "vector_files",
     "write_features",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,8 +166,7 @@ def _parquet_crs(path: Path, column: str | None, layer: str | None) -> Any:  # n
     """The CRS as GeoParquet 1.1 stores it: PROJJSON, null = unknown, absent = OGC:CRS84."""
     if layer is not None:
         raise InputError(f"{path}: has no layer {layer!r}, as GeoParquet has no layers; leave out `layer`")
-    schema = parquet.read_schema(path)
-    geo = json.loads((schema.metadata or {}).get(b"geo", b"null"))
+    geo, schema = _geo_metadata(path), parquet.read_schema(path)
     if geo is None:
         raise InputError(f"{path}: cannot be read as a vector file (no GeoParquet metadata); give GeoParquet")
     main = geo["primary_column"]
@@ -176,9 +175,30 @@ def _parquet_crs(path: Path, column: str | None, layer: str | None) -> Any:  # n
     return geo["columns"][main].get("crs", "OGC:CRS84")
 
 
+def _geo_metadata(path: Path) -> Any:  # noqa: ANN401
+    """Of the file: what is added when a file is closed, as by streaming writers, is not in the schema."""
+    return json.loads((parquet.read_metadata(path).metadata or {}).get(b"geo", b"null"))
+
+
 def _read_parquet(path: Path, columns: list[str], within: BaseGeometry | None) -> geopandas.GeoDataFrame:
-    geo = json.loads(parquet.read_schema(path).metadata[b"geo"])
+    geo = _geo_metadata(path)
     main = geo["primary_column"]
     covered = "covering" in geo["columns"][main]
     bbox = within.bounds if within is not None and covered else None
     return geopandas.read_parquet(path, columns=[main, *columns], bbox=bbox)
+
+
+def read_table(source: FeatureSource, columns: Sequence[str]) -> pa.Table:
+    """Some attributes of all features in file order, without geometries; columns that are not there are left out.
+
+    Raises:
+        InputError: if the file is damaged.
+    """
+    with _reading(source.path):
+        if source.layer is None:
+            there = parquet.read_schema(source.path).names
+            return parquet.read_table(source.path, columns=[name for name in columns if name in there])
+        there = pyogrio.read_info(source.path, layer=source.layer)["fields"]
+        wanted = [name for name in columns if name in there]
+        _, table = pyogrio.read_arrow(source.path, layer=source.layer, columns=wanted, read_geometry=False)
+        return table.select(wanted)
