@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from geoseg.core.legend import LandClass, Legend
-from geoseg.errors import InputError, MissingFileError
+from geoseg.errors import InputError
 from geoseg.io.legend import read_legend, some_colour
+from geoseg.io.yamlfile import read_yaml
 from geoseg.models.bundle import load_bundle
 
 _FORM = "give classes as `1: water`, or as a list of code, name and colour, alone or under `classes`"
@@ -38,12 +37,7 @@ def legend_from_file(path: Path) -> Legend:
     """
     if path.suffix.lower() == ".geoseg":
         return load_bundle(path).spec.legend
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise MissingFileError(f"{path}: no such file; check the path") from error
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise InputError(f"{path}: not a readable YAML file: {' '.join(str(error).split())}") from error
+    content = read_yaml(path)
     if isinstance(content, Mapping) and "classes" in content:
         content = content["classes"]
     try:

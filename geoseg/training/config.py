@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from geoseg.core.legend import LandClass, Legend
@@ -16,7 +15,8 @@ from geoseg.data.labels.options import LabelsField
 from geoseg.data.options import LocalPath
 from geoseg.data.sampling import SamplingOptions
 from geoseg.data.splits.options import SplitOptions
-from geoseg.errors import InputError, MissingFileError
+from geoseg.errors import InputError
+from geoseg.io.yamlfile import mistakes, read_yaml
 from geoseg.losses.mixture import USUAL, Losses
 from geoseg.models.architectures import ARCHITECTURES, NetworkOptions
 from geoseg.training.precision import Precision
@@ -180,12 +180,7 @@ def read_config(path: Path) -> TrainConfig:
         MissingFileError: no such file.
         InputError: not YAML, or not a valid config; the message names every wrong key at once.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise MissingFileError(f"{path}: no such config file") from error
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise InputError(f"{path}: not a readable YAML file: {' '.join(str(error).split())}") from error
+    content = read_yaml(path)
     if not isinstance(content, dict):
         found = "nothing" if content is None else f"a {type(content).__name__}"
         raise InputError(f"{path}: found {found}, needed a mapping with scenes, classes and model; see configs/")
@@ -193,7 +188,7 @@ def read_config(path: Path) -> TrainConfig:
     try:
         config = TrainConfig.model_validate(content, context={"folder": folder})
     except ValidationError as error:
-        raise InputError(f"{path}: {_mistakes(error)}") from error
+        raise InputError(f"{path}: {mistakes(error)}") from error
     pretrained = config.model.pretrained
     if pretrained is not None and (folder / pretrained).is_file():
         model = config.model.model_copy(update={"pretrained": str(folder / pretrained)})
@@ -204,24 +199,3 @@ def read_config(path: Path) -> TrainConfig:
 def json_schema() -> dict[str, Any]:
     """The JSON schema (draft 2020-12) of training configs, for editors; `configs/train.schema.json` is a copy."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **TrainConfig.model_json_schema()}
-
-
-def _mistakes(error: ValidationError) -> str:
-    """All of them in one line; without those of a whole of which a part is told already."""
-    found = [(e["loc"], e["msg"]) for e in error.errors()]
-    places = [loc for loc, _ in found]
-    return "; ".join(
-        f"{_place(loc)}: {_reason(message)}"
-        for loc, message in found
-        if not any(len(other) > len(loc) and other[: len(loc)] == loc for other in places)
-    )
-
-
-def _place(loc: tuple[int | str, ...]) -> str:
-    named = [str(part) for part in loc if str(part).replace("_", "").isalnum()]  # not: literal['auto']
-    return ".".join(named) or "config"
-
-
-def _reason(message: str) -> str:
-    message = message.removeprefix("Value error, ").replace("Unexpected keyword argument", "there is no such option")
-    return message.replace("Extra inputs are not permitted", "there is no such option")

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from geoseg.data.labels.options import value_text
-from geoseg.errors import InputError, MissingFileError
+from geoseg.errors import InputError
 from geoseg.evaluation.areas.estimators import Sample, Strata, points_per_stratum
 from geoseg.evaluation.areas.points import ReferencePoints
 from geoseg.evaluation.areas.survey import NOWHERE, Survey
+from geoseg.io.yamlfile import read_yaml
 
 M2_PER_HA = 10_000
 _DIFFERENT = 0.01  # areas that are told and measured may differ by this share without a word
@@ -84,12 +84,7 @@ def read_strata_areas(path: Path) -> dict[str, float]:
         MissingFileError: no such file.
         InputError: something else.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise MissingFileError(f"{path}: no such file; check the path") from error
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise InputError(f"{path}: not a readable YAML file: {' '.join(str(error).split())}") from error
+    content = read_yaml(path)
     entries = content if isinstance(content, dict) else {}
     if not entries or not all(_is_area(value) for value in entries.values()):
         raise InputError(f"{path}: needed the area of each stratum in hectares, as in `upland: 1250.5`")
