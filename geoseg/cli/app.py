@@ -21,6 +21,7 @@ from geoseg.cli.info import info
 from geoseg.cli.points import points
 from geoseg.cli.polygonize import polygonize
 from geoseg.cli.predict import predict
+from geoseg.cli.run import run
 from geoseg.cli.sample import sample
 from geoseg.cli.schema import schema
 from geoseg.cli.sheet import sheet
@@ -43,6 +44,7 @@ for command in (
     info,
     check,
     predict,
+    run,
     polygonize,
     burn,
     schema,

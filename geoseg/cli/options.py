@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,6 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from geoseg.core.legend import Legend
+    from geoseg.inference.drawing import Drawer
     from geoseg.io.scene import Scene
     from geoseg.models.bundle import Bundle
     from geoseg.models.ensemble import Ensemble
@@ -97,6 +100,14 @@ ClassesFile = Annotated[
     Path | None,
     typer.Option(
         "--legend", metavar="FILE", help="What codes mean: YAML, a config or a bundle [default: as the input says]."
+    ),
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="ADDRESS",
+        help="Work on a Dask cluster: local:N for N processes here, tcp://... or a scheduler's .json file.",
     ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")]
@@ -189,3 +200,19 @@ def parse_simplify(metres: float | None, method: SimplifyMethod, smooth: int) ->
     from geoseg.vectorize.simplify import SimplifyOptions
 
     return SimplifyOptions(method=method, tolerance=metres or 0.0, smooth=smooth)
+
+
+@contextmanager
+def drawer_on(cluster: str | None) -> Iterator[Drawer]:
+    """What draws the map: this machine, or a cluster."""
+    if cluster is None:
+        from geoseg.inference.drawing import draw
+
+        yield draw
+        return
+    from geoseg.jobs.cluster import open_cluster
+
+    with open_cluster(cluster) as client:
+        from geoseg.jobs.drawing import draw_on
+
+        yield draw_on(client)

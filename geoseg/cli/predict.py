@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,6 +14,7 @@ from geoseg.cli.console import print_areas, print_findings, show_progress
 from geoseg.cli.options import (
     AsJson,
     Bands,
+    Cluster,
     Device,
     Dissolve,
     FillHoles,
@@ -36,6 +35,7 @@ from geoseg.cli.options import (
     SplitGrid,
     Standardise,
     Tta,
+    drawer_on,
     load_model_files,
     open_scenes,
     parse_bands,
@@ -45,7 +45,6 @@ from geoseg.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from geoseg.inference.drawing import Drawer
     from geoseg.inference.plan import PredictPlan
     from geoseg.inference.summary import Summary
 
@@ -99,14 +98,7 @@ def predict(
     adaptive: Annotated[
         bool, typer.Option("--adaptive", help="Infer in full only where a look at coarser pixels leaves a question.")
     ] = False,
-    cluster: Annotated[
-        str | None,
-        typer.Option(
-            "--cluster",
-            metavar="ADDRESS",
-            help="Work on a Dask cluster: local:N for N processes here, tcp://... or a scheduler's .json file.",
-        ),
-    ] = None,
+    cluster: Cluster = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with what an earlier end of this prediction has left, if anything.")
     ] = False,
@@ -160,28 +152,12 @@ def predict(
     if dry_run:
         _print_plan(plan_prediction(scene, ensemble, outputs, options), as_json=as_json)
         return
-    with show_progress() as progress, _drawer(cluster) as drawer:
+    with show_progress() as progress, drawer_on(cluster) as drawer:
         summary = run(scene, ensemble, outputs, options=options, progress=progress, drawer=drawer)
     if as_json:
         typer.echo(json.dumps(summary.to_dict(), indent=2))
     else:
         _print_summary(summary)
-
-
-@contextmanager
-def _drawer(cluster: str | None) -> Iterator[Drawer]:
-    """What draws the map: this machine, or a cluster."""
-    if cluster is None:
-        from geoseg.inference.drawing import draw
-
-        yield draw
-        return
-    from geoseg.jobs.cluster import open_cluster
-
-    with open_cluster(cluster) as client:
-        from geoseg.jobs.drawing import draw_on
-
-        yield draw_on(client)
 
 
 def _print_plan(plan: PredictPlan, *, as_json: bool) -> None:
