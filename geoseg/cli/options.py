@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from geoseg.vectorize.simplify import SimplifyOptions
     from geoseg.vectorize.split import SplitOptions
 
+VECTORS = ".gpkg, .fgb, .parquet, .shp, .pmtiles, .geojson, .geojsonl or .geojsons"
+
 Scenes = Annotated[
     list[Path],
     typer.Argument(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from geoseg.cli.console import format_area, show_progress
-from geoseg.cli.options import AsJson, Overwrite
+from geoseg.cli.options import VECTORS, AsJson, Overwrite
 
 if TYPE_CHECKING:
     from geoseg.evaluation.areas.draw import Draw
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def points(
     map_path: Annotated[Path, typer.Argument(metavar="MAP", help="A class raster, such as a mask of geoseg predict.")],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The points: .gpkg, .fgb, .parquet or .geojson.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help=f"The points: {VECTORS}.")],
     count: Annotated[int, typer.Option("--count", min=1, help="Points to draw.")] = 500,
     standard_error: Annotated[
         float | None,

@@ -12,6 +12,7 @@ import typer
 
 from geoseg.cli.console import print_areas
 from geoseg.cli.options import (
+    VECTORS,
     AsJson,
     ClassesFile,
     Dissolve,
@@ -31,9 +32,7 @@ from geoseg.cli.options import (
 
 def polygonize(
     raster: Annotated[Path, typer.Argument(metavar="RASTER", help="Class codes: integers of any size, in any CRS.")],
-    out: Annotated[
-        Path, typer.Option("--out", metavar="FILE", help="Polygons: .gpkg, .fgb, .parquet or .geojson (in EPSG:4326).")
-    ],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help=f"Polygons: {VECTORS}.")],
     band: Annotated[int, typer.Option("--band", min=1, help="Which band of it.")] = 1,
     nodata: Annotated[
         int | None, typer.Option("--nodata", help="A code that is no class [default: as the raster says].")

@@ -12,6 +12,7 @@ import typer
 
 from geoseg.cli.console import print_areas, print_findings, show_progress
 from geoseg.cli.options import (
+    VECTORS,
     AsJson,
     Bands,
     Cluster,
@@ -51,9 +52,7 @@ if TYPE_CHECKING:
 
 def predict(
     scenes: Scenes,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Polygons: .gpkg, .fgb, .parquet or .geojson (in EPSG:4326).")
-    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help=f"Polygons: {VECTORS}.")] = None,
     mask: Annotated[Path | None, typer.Option("--mask", help="Class codes as a COG (.tif) with palette.")] = None,
     probabilities: Annotated[
         Path | None, typer.Option("--probabilities", help="Class probabilities as a COG (.tif), a band a class.")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from geoseg.errors import OutputError
 from geoseg.io.output import check_writable
-from geoseg.io.vector import check_vector_name, vector_files
+from geoseg.io.vector import check_vector_name, outdated_files, vector_files
 
 RASTER_SUFFIXES = (".tif", ".tiff")
 
@@ -108,5 +108,7 @@ def publish(staged: Outputs, outputs: Outputs) -> None:
     finally:
         for temporary in nearby.values():
             temporary.unlink(missing_ok=True)
+    for path in () if outputs.polygons is None else outdated_files(outputs.polygons):
+        path.unlink(missing_ok=True)
     if outputs.probabilities is not None:  # statistics that a viewer left beside an older file describe other pixels
         outputs.probabilities.with_name(f"{outputs.probabilities.name}.aux.xml").unlink(missing_ok=True)

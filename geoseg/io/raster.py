@@ -24,6 +24,7 @@ from geoseg.errors import InputError, OutputError
 from geoseg.io.dataset import GDAL_ERRORS, Dataset, first_line, gdal_env, grid_of, open_raster, reading, to_gdal
 from geoseg.io.output import folder_beside
 from geoseg.io.reader import BandSource, ReadPlan, open_reader
+from geoseg.io.style import attribute_table
 
 BLOCK = 512
 
@@ -104,8 +105,8 @@ def require_fitting(path: Path, spec: RasterSpec, window: Window, data: NDArray[
 def write_cog(working: str | Path, out: str | Path, spec: RasterSpec) -> None:
     """Copy a working raster to a Cloud Optimized GeoTIFF with everything in `spec`; it appears by atomic rename.
 
-    Class names are written as band tags CLASS_<code>, and as GDAL's category names, which live in a file
-    `<out>.aux.xml` beside the raster. Memory is bounded by GDAL's block cache.
+    Class names are written as band tags CLASS_<code>, and as GDAL's category names and raster attribute table (with
+    the colours), which live in a file `<out>.aux.xml` beside the raster. Memory is bounded by GDAL's block cache.
 
     Raises:
         InputError: if the working raster cannot be read.
@@ -120,7 +121,7 @@ def write_cog(working: str | Path, out: str | Path, spec: RasterSpec) -> None:
         rasterio.shutil.copy(source, layer, driver="VRT")
         with rasterio.open(layer, "r+") as dataset:
             _describe(dataset, spec)
-        _name_categories(layer, spec.class_names)
+        _name_classes(layer, spec)
         rasterio.shutil.copy(layer, copy, driver="COG", **_cog_options(spec))
         _verify(copy, source, out)
         _publish(copy, out)
@@ -253,8 +254,9 @@ def _describe(dataset: Dataset, spec: RasterSpec) -> None:
         dataset.update_tags(1, **{f"CLASS_{code}": name for code, name in sorted(spec.class_names.items())})
 
 
-def _name_categories(layer: Path, class_names: Mapping[int, str]) -> None:
-    """Add GDAL's category names, for which rasterio has no function, to the first band of a VRT file."""
+def _name_classes(layer: Path, spec: RasterSpec) -> None:
+    """Add what rasterio has no function for to the first band of a VRT file: category names and attribute table."""
+    class_names = spec.class_names
     if not class_names:
         return
     tree = ET.parse(layer)  # noqa: S314  (GDAL wrote this file a moment ago)
@@ -263,6 +265,7 @@ def _name_categories(layer: Path, class_names: Mapping[int, str]) -> None:
     categories = ET.SubElement(band, "CategoryNames")
     for code in range(max(class_names) + 1):
         ET.SubElement(categories, "Category").text = class_names.get(code, "")
+    band.append(attribute_table(class_names, spec.palette or {}))
     tree.write(layer, encoding="utf-8")
 
 

@@ -12,8 +12,7 @@ from geoseg.errors import OutputError
 from geoseg.io.area import open_area
 from geoseg.io.classmap import open_class_map
 from geoseg.io.fingerprint import fingerprints
-from geoseg.io.output import check_writable
-from geoseg.io.vector import check_vector_name, files_of, vector_files
+from geoseg.io.vector import check_vector_output, files_of
 from geoseg.vectorize.clean import Cleaner, CleanOptions, CleanSummary
 from geoseg.vectorize.pipeline import PolygonOptions, polygonize
 from geoseg.vectorize.simplify import SimplifyOptions
@@ -77,11 +76,9 @@ def polygonize_raster(raster: Path, out: Path, options: RasterOptions = RasterOp
         OutputError: the output exists, has an unknown suffix or cannot be written.
     """
     raster, out = Path(raster), Path(out)
-    check_vector_name(out)
     if out.resolve() == raster.resolve():
         raise OutputError(f"{out}: is the input of this run; choose another name")
-    for path in vector_files(out):
-        check_writable(path, overwrite=options.overwrite)
+    check_vector_output(out, overwrite=options.overwrite)
     source = open_class_map(raster, band=options.band, nodata=options.nodata, legend=options.legend)
     area = None if options.aoi is None else open_area(Path(options.aoi), source.grid)
     files = () if options.aoi is None else files_of(Path(options.aoi))

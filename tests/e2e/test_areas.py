@@ -285,7 +285,7 @@ def test_mistakes_are_one_line(geoseg, ground):
         assert (end.code, words in end.err.strip().splitlines()[-1]) == (3, True), end.err
     assert draw(geoseg, ground, "--expect", "water=good", out="x.gpkg").code == 2
     assert geoseg("points", ground / "map.tif", "--out", ground / "x.gpkg").code == 3  # its classes have no names
-    assert draw(geoseg, ground, out="x.shp").code == 3
+    assert draw(geoseg, ground, out="x.kml").code == 3
 
 
 def test_a_wanted_error_and_expected_accuracies_decide_the_count(geoseg, ground):

@@ -38,6 +38,14 @@ def test_help_imports_nothing_heavy():
     assert not heavy & imported_by("predict", "--help")
 
 
+def test_help_names_every_format(geoseg):
+    from geoseg.io.vector import VECTOR_SUFFIXES
+
+    for command in ("predict", "polygonize", "points"):
+        told = geoseg(command, "--help").out
+        assert all(suffix in told for suffix in VECTOR_SUFFIXES)
+
+
 def test_import_geoseg_is_lazy():
     code = "import sys, geoseg; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from itertools import product
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
@@ -123,6 +124,9 @@ def test_a_class_map_keeps_everything(tmp_path):
         small = file.read(1, out_shape=(550, 650))
     assert set(np.unique(small)) <= {1, 2, 4, 255}, "overviews hold codes only"
     assert "<Category>forest</Category>" in (tmp_path / "map.tif.aux.xml").read_text()
+    table = ET.parse(tmp_path / "map.tif.aux.xml").find("PAMRasterBand/GDALRasterAttributeTable")  # noqa: S314  (ours)
+    rows = [[cell.text for cell in row] for row in table.iterfind("Row")]
+    assert rows == [[str(c.code), c.name, *map(str, c.rgb), "255"] for c in LEGEND]
     assert read_grid(tmp_path / "map.tif") == spec.grid
 
 

@@ -19,8 +19,11 @@ from geoseg.io.style import (
     classification,
     palette,
     points_qml,
+    points_sld,
     raster_qml,
+    tile_style,
     vector_qml,
+    vector_sld,
 )
 
 AWKWARD = "Wald & <Wiese> \"dicht\" 'x' 🌲\x07"
@@ -103,6 +106,42 @@ def test_classification_names_stay_unique_and_never_empty():
     assert [c["name"] for c in classification(legend)] == ["a-b-0", "a-b-1", "class-2", "class-3"]
 
 
+SE, OGC = "{http://www.opengis.net/se}", "{http://www.opengis.net/ogc}"
+
+
+def rules_of(sld):
+    """Name, property, value and fill of every rule."""
+    for rule in parse(sld).iter(f"{SE}Rule"):
+        fill = rule.find(f".//{SE}Fill/{SE}SvgParameter")
+        found = (rule.findtext(f"{SE}Name"), *(rule.findtext(f".//{OGC}{n}") for n in ("PropertyName", "Literal")))
+        yield *found, None if fill is None else fill.text
+
+
+def test_vector_sld_has_a_rule_a_class():
+    sld = vector_sld(LEGEND, "land & <cover>")
+    assert [*rules_of(sld)] == [("Water", "code", "1", "#0a64c8"), (READABLE, "code", "40", "#228b22")]
+    assert parse(sld).findtext(f"{{http://www.opengis.net/sld}}NamedLayer/{SE}Name") == "land & <cover>"
+    assert parse(sld).get("version") == "1.1.0"
+    assert parse(sld).find(f".//{SE}PolygonSymbolizer") is not None
+    assert parse(sld).find(f".//{SE}Stroke") is None
+
+
+def test_points_sld_shows_what_is_open():
+    sld = points_sld(LEGEND, "points")
+    assert [*rules_of(sld)] == [
+        ("Water", "class", "Water", "#0a64c8"),
+        (READABLE, "class", READABLE, "#228b22"),
+        ("to be interpreted", None, None, None),
+    ]
+    assert len([*parse(sld).iter(f"{SE}ElseFilter")]) == 1
+
+
+def test_tiles_without_a_legend_are_grey():
+    style = tile_style(None, "land", "pmtiles://map.pmtiles")
+    assert style["layers"][0]["paint"]["fill-color"] == "#888888"
+    assert style["metadata"]["geoseg:classes"] == []
+
+
 def test_layer_style_is_the_default_of_its_layer_alone(geopackage):
     layer, qml = 'land\'s "cover"', vector_qml(LEGEND)
     add_layer_style(geopackage, layer, qml)
@@ -120,9 +159,11 @@ def test_layer_style_is_the_default_of_its_layer_alone(geopackage):
 
 
 def test_a_second_style_replaces_the_default(geopackage):
-    for qml in ("<old/>", "<new/>"):
-        add_layer_style(geopackage, "other", qml)
-    assert pyogrio.read_dataframe(geopackage, layer="layer_styles")["styleQML"].tolist() == ["<new/>"]
+    for word in ("old", "new"):
+        add_layer_style(geopackage, "other", f"<{word}/>", f"<sld-{word}/>")
+    styles = pyogrio.read_dataframe(geopackage, layer="layer_styles")
+    assert styles["styleQML"].tolist() == ["<new/>"]
+    assert styles["styleSLD"].tolist() == ["<sld-new/>"]
 
 
 def test_gdal_reads_the_style_as_a_table_and_the_layers_as_before(geopackage):

@@ -6,6 +6,8 @@ import json
 import resource
 import sqlite3
 from contextlib import closing, contextmanager
+from dataclasses import replace
+from xml.etree import ElementTree as ET
 
 import geopandas
 import numpy as np
@@ -14,14 +16,20 @@ import pyogrio
 import pytest
 import shapely
 from geopandas import GeoDataFrame
-from geopandas.testing import assert_geoseries_equal
 from pyarrow import parquet
 from pyproj import CRS
 
 from geoseg.core.legend import LandClass, Legend
 from geoseg.core.provenance import Provenance
 from geoseg.errors import InputError, MissingFileError, OutputError
-from geoseg.io.vector import PROVENANCE_KEY, VECTOR_SUFFIXES, VectorLayer, read_polygons, write_features
+from geoseg.io.vector import (
+    PROVENANCE_KEY,
+    VECTOR_SUFFIXES,
+    VectorLayer,
+    read_polygons,
+    vector_files,
+    write_features,
+)
 
 UTM = CRS.from_epsg(32633)
 LEGEND = Legend((LandClass(code=1, name="Wässer & 'Sumpf'", colour="#0000ff"),))
@@ -46,34 +54,53 @@ def broken():
 
 def read(path):
     """All polygons; by name of the layer, as a GeoPackage has the table of styles, too."""
-    return geopandas.read_parquet(path) if path.suffix == ".parquet" else geopandas.read_file(path, layer="land")
+    if path.suffix == ".parquet":
+        return geopandas.read_parquet(path)
+    return geopandas.read_file(path, layer="land" if path.suffix == ".gpkg" else None)
+
+
+def assert_same_ground(frame):
+    """The geometries of `BOXES`, as exactly as their format and CRS allow."""
+    back = np.asarray(frame.geometry.to_crs(UTM).normalize())
+    tolerance = 0 if frame.crs == UTM else 0.005 if frame.crs == 4326 else 1
+    assert shapely.hausdorff_distance(back, shapely.normalize(BOXES)).max() <= tolerance
+
+
+CRS_OF = {".geojson": 4326, ".geojsonl": 4326, ".geojsons": 4326, ".pmtiles": 3857}
 
 
 @pytest.mark.parametrize("suffix", VECTOR_SUFFIXES)
 def test_every_format_is_read_back_equal(tmp_path, suffix):
     out = tmp_path / f"map{suffix}"
     notes = write_features(batches(), out, layer=LAYER)
-    frame = read(out).sort_values("id", ignore_index=True)  # FlatGeobuf sorts by place
-    assert [*frame.columns] == [*FIELDS.names, "geometry"]
+    frame = read(out).sort_values("id", ignore_index=True)  # some formats sort by place
+    more = {"mvt_id", "colour"} if suffix == ".pmtiles" else set()
+    assert [name for name in frame.columns if name not in more] == [*FIELDS.names, "geometry"]
     assert frame["id"].tolist() == [1, 2, 3, 4, 5]
+    assert frame["code"].tolist() == [1] * 5
     assert frame["class"].tolist() == ["Wässer & 'Sumpf'"] * 5
     assert frame["share"].isna().tolist() == [False, False, False, True, False]
     assert frame["share"].dropna().tolist() == [0, 0.125, 0.25, 0.5]
-    assert set(frame.geom_type) == {"Polygon"}
-    if suffix == ".geojson":
-        assert "EPSG:4326" in notes[0]
-        assert frame.crs == CRS.from_epsg(4326)
-        back = frame.geometry.to_crs(UTM)
-        assert shapely.hausdorff_distance(np.asarray(back.normalize()), shapely.normalize(BOXES)).max() < 0.005
-    else:
-        assert notes == ()
-        assert frame.crs == UTM
-        assert_geoseries_equal(frame.geometry.normalize(), geopandas.GeoSeries(BOXES, crs=UTM).normalize())
-    assert [path.name for path in tmp_path.iterdir()] == [out.name]
+    assert set(frame.geom_type) <= ({"Polygon", "MultiPolygon"} if suffix == ".pmtiles" else {"Polygon"})
+    assert frame.crs == CRS_OF.get(suffix, UTM)
+    assert_same_ground(frame)
+    assert ("EPSG:4326" in "".join(notes)) == (CRS_OF.get(suffix) == 4326)
+    assert all(note.startswith(out.name) for note in notes)
+    assert {*tmp_path.iterdir()} == {*vector_files(out)}
 
 
 @pytest.mark.parametrize(
-    ("suffix", "magic"), [(".gpkg", b"SQLite format 3\0"), (".fgb", b"fgb\x03fgb"), (".parquet", b"PAR1")]
+    ("suffix", "magic"),
+    [
+        (".gpkg", b"SQLite format 3\0"),
+        (".fgb", b"fgb\x03fgb"),
+        (".parquet", b"PAR1"),
+        (".geojson", b"{"),
+        (".geojsonl", b'{ "type": "Feature"'),
+        (".geojsons", b'\x1e{ "type": "Feature"'),
+        (".shp", b"\0\0\x27\x0a"),
+        (".pmtiles", b"PMTiles\x03"),
+    ],
 )
 def test_the_file_is_the_format_of_its_suffix(tmp_path, suffix, magic):
     out = tmp_path / f"map{suffix}"
@@ -99,27 +126,54 @@ def test_geojson_of_geographic_polygons_needs_no_note(tmp_path):
     assert read(tmp_path / "map.geojson").geometry[0].bounds == (8, 49, 8.5, 50)
 
 
+@pytest.mark.parametrize("none", [[], [LAYER.batch(BOXES[:0], {name: [] for name in FIELDS.names})]])
 @pytest.mark.parametrize("suffix", VECTOR_SUFFIXES)
-def test_no_polygons_make_a_valid_file(tmp_path, suffix):
+def test_no_polygons_make_a_valid_file(tmp_path, suffix, none):
     out = tmp_path / f"map{suffix}"
-    write_features([], out, layer=LAYER)
+    write_features(none, out, layer=LAYER)
+    assert {*tmp_path.iterdir()} == {*vector_files(out)}
+    if suffix in {".geojsonl", ".geojsons"}:
+        assert out.read_bytes() == b""  # a sequence of none
+        return
     frame = read(out)
     assert len(frame) == 0
-    if suffix != ".geojson":  # has no schema
+    if suffix not in {".geojson", ".pmtiles"}:  # have no schema
         assert [*frame.columns] == [*FIELDS.names, "geometry"]
         assert frame.crs == UTM
 
 
 @pytest.mark.parametrize("suffix", VECTOR_SUFFIXES)
-def test_provenance_is_in_the_file(tmp_path, suffix):
+def test_provenance_is_in_the_file_or_a_note_says_that_it_is_not(tmp_path, suffix):
     out = tmp_path / f"map{suffix}"
-    write_features(batches(), out, layer=LAYER)
+    notes = write_features(batches(), out, layer=LAYER)
+    if suffix in {".geojsonl", ".geojsons"}:
+        assert any("no provenance" in note for note in notes)
+        return
     if suffix == ".parquet":
         text = parquet.read_metadata(out).metadata[PROVENANCE_KEY.encode()].decode()
+    elif suffix == ".shp":
+        text = ET.parse(out.with_suffix(".shp.xml")).findtext("idinfo/descript/supplinf")  # noqa: S314  (ours)
+    elif suffix == ".pmtiles":
+        text = pyogrio.read_info(out)["dataset_metadata"]["description"]
     else:
         metadata = pyogrio.read_info(out, layer="land")["layer_metadata"]
         text = metadata[PROVENANCE_KEY if suffix == ".gpkg" else "DESCRIPTION"]
     assert json.loads(text) == PROVENANCE.to_dict()
+
+
+AWKWARD = ["\"quoted\" 'twice'", "<b>&amp;</b> ]]>", "🌲🌊 Fähre", '{"a": [1]}', "[1]", "a\\b,c;d\te", "x" * 254]
+
+
+@pytest.mark.parametrize("suffix", VECTOR_SUFFIXES)
+def test_awkward_names_come_back_as_they_were(tmp_path, suffix):
+    classes = enumerate(AWKWARD)
+    legend = Legend(tuple(LandClass(code=i, name=name, colour=f"#0000{i:02x}") for i, name in classes))
+    layer = replace(LAYER, legend=legend)
+    count = len(AWKWARD)
+    boxes = np.array([shapely.box(500000 + 10 * i, 5000000, 500010 + 10 * i, 5000020) for i in range(count)])
+    columns = {"id": range(count), "code": range(count), "class": AWKWARD, "share": [None] * count}
+    write_features([layer.batch(boxes, columns)], tmp_path / f"map{suffix}", layer=layer)
+    assert read(tmp_path / f"map{suffix}").sort_values("id")["class"].tolist() == AWKWARD
 
 
 @pytest.mark.parametrize("suffix", VECTOR_SUFFIXES)
@@ -130,25 +184,49 @@ def test_legend_and_provenance_may_be_missing(tmp_path, suffix):
     assert len(read(out)) == 5
 
 
-def test_geopackage_carries_its_style(tmp_path):
+def test_geopackage_carries_its_styles(tmp_path):
     out = tmp_path / "map.gpkg"
     write_features(batches(), out, layer=LAYER)
     with closing(sqlite3.connect(out)) as database:
-        name, column, qml = database.execute(
-            "SELECT f_table_name, f_geometry_column, styleQML FROM layer_styles WHERE useAsDefault"
+        name, column, qml, sld = database.execute(
+            "SELECT f_table_name, f_geometry_column, styleQML, styleSLD FROM layer_styles WHERE useAsDefault"
         ).fetchone()
     assert (name, column) == ("land", "geom")
     assert "0,0,255,255" in qml
+    assert '<se:SvgParameter name="fill">#0000ff</se:SvgParameter>' in sld
+
+
+def test_geopackage_has_an_index_and_its_metadata_in_the_tables_of_the_standard(tmp_path):
+    out = tmp_path / "map.gpkg"
+    write_features(batches(), out, layer=LAYER)
+    with closing(sqlite3.connect(out)) as database:
+        (application,) = database.execute("PRAGMA application_id").fetchone()
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        scope, mime, text = database.execute(
+            "SELECT md_scope, mime_type, metadata FROM gpkg_metadata JOIN gpkg_metadata_reference ON id = md_file_id "
+            "WHERE table_name = 'land'"
+        ).fetchone()
+        extensions = {row[0] for row in database.execute("SELECT extension_name FROM gpkg_extensions")}
+        (indexed,) = database.execute("SELECT count(*) FROM rtree_land_geom WHERE minx < 500015").fetchone()
+        health = database.execute("PRAGMA integrity_check").fetchone()
+    assert application == int.from_bytes(b"GPKG", "big")
+    assert 10300 <= version < 10500
+    assert (scope, mime) == ("dataset", "text/xml")
+    assert "geoseg predict" in text
+    assert {"gpkg_rtree_index", "gpkg_metadata"} <= extensions
+    assert (indexed, health) == (2, ("ok",))
+    assert len(pyogrio.read_dataframe(out, layer="land", bbox=(500021, 5000001, 500029, 5000002))) == 1
 
 
 @pytest.mark.parametrize("suffix", VECTOR_SUFFIXES)
 def test_a_failure_leaves_what_was_there_and_nothing_else(tmp_path, suffix):
-    out = tmp_path / f"map{suffix}"
-    out.write_text("older")
+    older = vector_files(tmp_path / f"map{suffix}")
+    for path in older:
+        path.write_text("older")
     with pytest.raises(InputError, match="the strips end too early"):
-        write_features(broken(), out, layer=LAYER)
-    assert out.read_text() == "older"
-    assert [path.name for path in tmp_path.iterdir()] == [out.name]
+        write_features(broken(), older[0], layer=LAYER)
+    assert {path.read_text() for path in older} == {"older"}
+    assert {*tmp_path.iterdir()} == {*older}
 
 
 @pytest.mark.parametrize("suffix", VECTOR_SUFFIXES)
@@ -174,16 +252,18 @@ def disk_of(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.parametrize("missing", [2, 300, 8000, 1_000_000])
+@pytest.mark.parametrize("missing", [2, 300, 8000, 200_000])
 @pytest.mark.parametrize("suffix", VECTOR_SUFFIXES)
 def test_a_full_disk_is_an_output_error_and_leaves_nothing(tmp_path, suffix, missing):
     """Also where GDAL meets it on closing the file only, and says nothing."""
     out = tmp_path / f"map{suffix}"
-    columns = {"id": np.arange(1, 10_001), "code": np.ones(10_000), "class": ["w"] * 10_000, "share": np.ones(10_000)}
-    many = LAYER.batch(np.tile(BOXES, 2000), columns)
+    count = 300 if suffix == ".pmtiles" else 2000  # a box becomes many tiles
+    columns = {"id": np.arange(count), "code": np.ones(count), "class": ["w"] * count, "share": np.ones(count)}
+    many = LAYER.batch(np.tile(BOXES, count // 5), columns)
     write_features([many], out, layer=LAYER)
-    size = out.stat().st_size
-    out.unlink()
+    size = max(path.stat().st_size for path in vector_files(out))
+    for path in vector_files(out):
+        path.unlink()
     with (
         disk_of(max(size - missing, 1000)),
         pytest.raises(OutputError, match=r"cannot write features|could be written"),
@@ -200,8 +280,8 @@ def test_an_older_file_is_replaced(tmp_path):
 
 
 def test_an_unknown_suffix_is_refused_with_the_known_ones(tmp_path):
-    with pytest.raises(OutputError, match=r"'\.shp'.*\.gpkg, \.fgb, \.parquet, \.geojson"):
-        write_features(batches(), tmp_path / "map.shp", layer=LAYER)
+    with pytest.raises(OutputError, match=r"'\.kml'.*\.gpkg, \.fgb, \.parquet, \.geojson"):
+        write_features(batches(), tmp_path / "map.kml", layer=LAYER)
 
 
 def test_a_missing_folder_is_an_output_error(tmp_path):

@@ -23,9 +23,8 @@ from geoseg.evaluation.maps import MapFile, open_map
 from geoseg.evaluation.scores import Floats
 from geoseg.inference.engine import Progress
 from geoseg.io.fingerprint import fingerprints
-from geoseg.io.output import check_writable
 from geoseg.io.raster import BLOCK
-from geoseg.io.vector import VectorLayer, check_vector_name, write_features
+from geoseg.io.vector import VectorLayer, check_vector_output, write_features
 
 LAYER = "points"
 _FIELDS = pa.schema([pa.field("id", pa.int64()), pa.field("class", pa.string()), pa.field("remark", pa.string())])
@@ -103,8 +102,7 @@ def draw_points(
         InputError: no map, one without classes, or one that does not have that many pixels.
         OutputError: the output cannot be written.
     """
-    check_vector_name(out)
-    check_writable(out, overwrite=options.overwrite)
+    check_vector_output(out, overwrite=options.overwrite)
     legend = options.legend or legend_of_map(map_path)
     map_file = open_map(map_path, legend)
     none = np.empty(0, dtype=np.int64)
@@ -207,6 +205,7 @@ def _layer(grid: Grid, map_path: Path, options: PointOptions) -> VectorLayer:
         legend=options.legend or legend_of_map(map_path),
         provenance=provenance,
         geometry_type="Point",
+        pixel_m=min(grid.gsd_m),
     )
 
 

@@ -14,7 +14,14 @@ from geoseg.io.vector.reading import (
     read_table,
 )
 from geoseg.io.vector.wkb import encode_polygons
-from geoseg.io.vector.writing import VECTOR_SUFFIXES, check_vector_name, vector_files, write_features
+from geoseg.io.vector.writing import (
+    VECTOR_SUFFIXES,
+    check_vector_name,
+    check_vector_output,
+    outdated_files,
+    vector_files,
+    write_features,
+)
 
 __all__ = [
     "GEOMETRY",
@@ -23,10 +30,12 @@ __all__ = [
     "FeatureSource",
     "VectorLayer",
     "check_vector_name",
+    "check_vector_output",
     "encode_polygons",
     "files_of",
     "find_features",
     "holds_features",
+    "outdated_files",
     "read_features",
     "read_polygons",
     "read_table",

@@ -1,4 +1,4 @@
-"""GeoPackage: a spatial index, styles for QGIS, provenance in its metadata tables."""
+"""GeoPackage: a spatial index, styles as QML and SLD, provenance in its metadata tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyogrio
 
 from geoseg.errors import OutputError
-from geoseg.io.style import add_layer_style, points_qml, vector_qml
+from geoseg.io.style import add_layer_style, points_qml, points_sld, vector_qml, vector_sld
 from geoseg.io.vector.layer import PROVENANCE_KEY, VectorLayer
 from geoseg.io.vector.ogr import Driver, require_features, write_ogr
 from geoseg.io.vector.place import Place
@@ -22,6 +22,8 @@ def write_geopackage(batches: Iterable[pa.RecordBatch], place: Place, layer: Vec
     if not pyogrio.read_info(place.path, layer=layer.name)["capabilities"]["fast_spatial_filter"]:
         raise OutputError(f"{place.name}: no spatial index could be written; free some disk space")
     if layer.legend is not None:
-        qml = points_qml(layer.legend) if layer.geometry_type == "Point" else vector_qml(layer.legend)
-        add_layer_style(place.path, layer.name, qml)
+        points = layer.geometry_type == "Point"
+        qml = points_qml(layer.legend) if points else vector_qml(layer.legend)
+        sld = points_sld(layer.legend, layer.name) if points else vector_sld(layer.legend, layer.name)
+        add_layer_style(place.path, layer.name, qml, sld)
     return ()

@@ -64,7 +64,7 @@ def require_features(place: Place, layer: VectorLayer, rows: int) -> None:
     Raises:
         OutputError: for another number of features than `rows`.
     """
-    anything = {"layer": layer.name, "columns": layer.fields.names[:1], "read_geometry": False, "use_pyarrow": True}
+    anything = {"columns": layer.fields.names[:1], "read_geometry": False, "use_pyarrow": True}
     with pyogrio.open_arrow(place.path, **anything) as (_, reader):
         found = sum(batch.num_rows for batch in reader)
     if found != rows:
