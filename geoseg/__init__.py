@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from geoseg.vectorize.raster import RasterOptions, polygonize_raster
     from geoseg.vectorize.simplify import SimplifyOptions
     from geoseg.vectorize.split import SplitOptions
+    from geoseg.vectorize.union import DissolveOptions, dissolve_features
     from geoseg.views.augmentations import AugmentationSheet, draw_augmentations
     from geoseg.views.evaluation.report import ReportRequest, write_report
 
@@ -42,6 +43,7 @@ _HOMES = {
     "BurnOptions": "geoseg.vectorize.burn",
     "Case": "geoseg.evaluation.cases",
     "CleanOptions": "geoseg.vectorize.clean",
+    "DissolveOptions": "geoseg.vectorize.union",
     "Ensemble": "geoseg.models.ensemble",
     "EvaluateOptions": "geoseg.evaluation.options",
     "Evaluation": "geoseg.evaluation.evaluation",
@@ -58,6 +60,7 @@ _HOMES = {
     "burn_polygons": "geoseg.vectorize.burn",
     "check_scene": "geoseg.inference.contract",
     "default_bundle_path": "geoseg.models.zoo",
+    "dissolve_features": "geoseg.vectorize.union",
     "draw_augmentations": "geoseg.views.augmentations",
     "draw_points": "geoseg.evaluation.areas.draw",
     "estimate_areas": "geoseg.evaluation.areas.estimate",
@@ -85,6 +88,7 @@ __all__ = [
     "BurnOptions",
     "Case",
     "CleanOptions",
+    "DissolveOptions",
     "Ensemble",
     "EvaluateOptions",
     "Evaluation",
@@ -101,6 +105,7 @@ __all__ = [
     "burn_polygons",
     "check_scene",
     "default_bundle_path",
+    "dissolve_features",
     "draw_augmentations",
     "draw_points",
     "estimate_areas",

@@ -15,6 +15,7 @@ from geoseg.cli.areas import areas
 from geoseg.cli.bundle import bundle
 from geoseg.cli.burn import burn
 from geoseg.cli.check import check
+from geoseg.cli.dissolve import dissolve
 from geoseg.cli.evaluate import evaluate
 from geoseg.cli.export import export
 from geoseg.cli.info import info
@@ -46,6 +47,7 @@ for command in (
     predict,
     run,
     polygonize,
+    dissolve,
     burn,
     schema,
     split,
