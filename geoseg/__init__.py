@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from geoseg.vectorize.simplify import SimplifyOptions
     from geoseg.vectorize.split import SplitOptions
     from geoseg.vectorize.union import DissolveOptions, dissolve_features
+    from geoseg.vectorize.zonal import ZonalRaster
     from geoseg.views.augmentations import AugmentationSheet, draw_augmentations
     from geoseg.views.evaluation.report import ReportRequest, write_report
 
@@ -57,6 +58,7 @@ _HOMES = {
     "SplitOptions": "geoseg.vectorize.split",
     "SplitRequest": "geoseg.training.split",
     "SynthOptions": "geoseg.io.synth",
+    "ZonalRaster": "geoseg.vectorize.zonal",
     "burn_polygons": "geoseg.vectorize.burn",
     "check_scene": "geoseg.inference.contract",
     "default_bundle_path": "geoseg.models.zoo",
@@ -102,6 +104,7 @@ __all__ = [
     "SplitOptions",
     "SplitRequest",
     "SynthOptions",
+    "ZonalRaster",
     "burn_polygons",
     "check_scene",
     "default_bundle_path",

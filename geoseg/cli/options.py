@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from geoseg.models.ensemble import Ensemble
     from geoseg.vectorize.simplify import SimplifyOptions
     from geoseg.vectorize.split import SplitOptions
+    from geoseg.vectorize.zonal import ZonalRaster
 
 VECTORS = ".gpkg, .fgb, .parquet, .shp, .pmtiles, .geojson, .geojsonl or .geojsons"
 
@@ -88,6 +89,10 @@ SplitGrid = Annotated[
 Dissolve = Annotated[
     bool, typer.Option("--dissolve", help="One multipolygon a class; a class and tile, with --split-grid.")
 ]
+Zonal = Annotated[
+    list[str] | None,
+    typer.Option("--zonal", metavar="NAME=FILE", help="Statistics of another raster over each polygon; repeatable."),
+]
 MinArea = Annotated[
     float | None,
     typer.Option("--min-area", metavar="M2", help="Merge areas below it into the class they border on most."),
@@ -141,6 +146,18 @@ def parse_size(text: str | None) -> int | None:
     number, unit, binary = found.groups()
     base = 1024 if binary else 1000
     return round(float(number) * float(base ** " KMGT".index(unit.upper())))
+
+
+def parse_zonal(texts: list[str] | None) -> tuple[ZonalRaster, ...]:
+    """`dem=dem.tif` as a raster by name; usage errors end with exit code 2."""
+    if not texts:
+        return ()
+    from geoseg.vectorize.zonal import ZonalRaster
+
+    pairs = [text.partition("=") for text in texts]
+    if not all(name and path for name, _, path in pairs):
+        raise typer.BadParameter(f"expected NAME=FILE, as in dem=dem.tif; found {texts}", param_hint="--zonal")
+    return tuple(ZonalRaster(name=name, path=Path(path)) for name, _, path in pairs)
 
 
 def parse_split(text: str | None) -> SplitOptions | None:

@@ -24,8 +24,10 @@ from geoseg.cli.options import (
     SimplifyMethod,
     Smooth,
     SplitGrid,
+    Zonal,
     parse_simplify,
     parse_split,
+    parse_zonal,
     read_legend_file,
 )
 
@@ -49,6 +51,7 @@ def polygonize(
     smooth: Smooth = 0,
     split_grid: SplitGrid = None,
     dissolve: Dissolve = False,
+    zonal: Zonal = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -66,6 +69,7 @@ def polygonize(
         simplify=parse_simplify(simplify, simplify_method, smooth),
         split=parse_split(split_grid),
         dissolve=dissolve,
+        zonal=parse_zonal(zonal),
         overwrite=overwrite,
         command=shlex.join(["geoseg", *sys.argv[1:]]),
     )

@@ -36,6 +36,7 @@ from geoseg.cli.options import (
     SplitGrid,
     Standardise,
     Tta,
+    Zonal,
     drawer_on,
     load_model_files,
     open_scenes,
@@ -43,6 +44,7 @@ from geoseg.cli.options import (
     parse_simplify,
     parse_size,
     parse_split,
+    parse_zonal,
 )
 
 if TYPE_CHECKING:
@@ -80,6 +82,7 @@ def predict(
     smooth: Smooth = 0,
     split_grid: SplitGrid = None,
     dissolve: Dissolve = False,
+    zonal: Zonal = None,
     runtime: Runtime = "auto",
     device: Device = "auto",
     precision: Precision = "auto",
@@ -121,7 +124,7 @@ def predict(
     if simplification is not None and out is None:
         hint = "--smooth" if simplify is None else "--simplify"
         raise typer.BadParameter("it changes polygons, so it needs --out", param_hint=hint)
-    for name, given in (("--split-grid", split_grid), ("--dissolve", dissolve)):
+    for name, given in (("--split-grid", split_grid), ("--dissolve", dissolve), ("--zonal", zonal)):
         if given and out is None:
             raise typer.BadParameter("it changes polygons, so it needs --out", param_hint=name)
     mapping = parse_bands(bands)
@@ -140,6 +143,7 @@ def predict(
         simplify=simplification,
         split=parse_split(split_grid),
         dissolve=dissolve,
+        zonal=parse_zonal(zonal),
         standardise=standardise,
         adaptive=adaptive,
         resume=resume,

@@ -18,6 +18,7 @@ from geoseg.core.legend import UNLABELLED, Legend
 from geoseg.core.raster import Raster
 from geoseg.inference.engine import Piece, Progress
 from geoseg.io.area import Area, inside_of
+from geoseg.io.dataset import open_raster, reading, to_gdal
 from geoseg.io.plane import PlaneWriter, open_plane
 from geoseg.io.raster import RasterSpec, read_strips, write_cog
 from geoseg.io.scene import Scene, open_scene
@@ -27,6 +28,7 @@ from geoseg.vectorize.clean import Cleaner, CleanOptions, CleanSummary
 WORKING_STEPS = 65534  # a probability of 1 in the uint16 working files; 65535 is nodata
 FINAL_STEPS = 254  # a probability of 1 in the uint8 probabilities; 255 is nodata
 REGRID_BLOCK = 1024
+_FEW_ROWS = 32  # of all classes, in float32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +209,37 @@ def map_strips(files: MapFiles, rows: int = 512) -> Iterator[tuple[Window, NDArr
         probability = steps.astype(np.float32) / np.float32(WORKING_STEPS)
         probability[(code == UNLABELLED) | (code != before)] = np.nan
         yield window, code, probability
+
+
+def uncertainty_strips(files: MapFiles, rows: int = 512) -> Iterator[NDArray[np.float32]]:
+    """How undecided the network was, strip by strip as in `map_strips`, shape (2, row, col), NaN = nodata.
+
+    First the entropy of the class probabilities, from 0 = sure to 1 = all classes alike; then the margin between the
+    two most probable classes.
+    """
+    if files.probabilities is None:
+        msg = "the working probabilities were not kept"
+        raise ValueError(msg)
+    with open_raster(files.probabilities, georeferenced=True) as dataset:
+        for window in files.grid.windows(rows):
+            strip = np.empty((2, *window.shape), dtype=np.float32)
+            for first in range(0, window.height, _FEW_ROWS):
+                few = slice(first, min(first + _FEW_ROWS, window.height))
+                part = Window(row=window.row + first, col=0, height=few.stop - first, width=window.width)
+                with reading(str(files.probabilities), part):
+                    steps = dataset.read(window=to_gdal(part))
+                strip[:, few] = _uncertainty(steps)
+            yield strip
+
+
+def _uncertainty(steps: NDArray[np.uint16]) -> NDArray[np.float32]:
+    probabilities = steps.astype(np.float32) / np.float32(WORKING_STEPS)
+    logarithms = np.log(np.maximum(probabilities, np.float32(1e-9)))
+    entropy = -(probabilities * logarithms).sum(axis=0) / np.log(max(2, len(steps)))
+    lower, upper = np.sort(probabilities, axis=0)[-2:] if len(steps) > 1 else (0, probabilities[0])
+    found = np.stack([np.clip(entropy, 0, 1), upper - lower]).astype(np.float32)
+    found[:, steps[0] > WORKING_STEPS] = np.nan
+    return found
 
 
 def _codes_spec(grid: Grid) -> RasterSpec:

@@ -10,6 +10,7 @@ from geoseg.models.runtime.augmented import require_tta
 from geoseg.vectorize.clean import CleanOptions
 from geoseg.vectorize.simplify import SimplifyOptions
 from geoseg.vectorize.split import SplitOptions
+from geoseg.vectorize.zonal import ZonalRaster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,10 +23,10 @@ class PredictOptions:
     polygons in any CRS: pixels whose centre lies in none of them are nodata in every output; None = all is wanted.
     `clean` is what to clean away in the finished map: mask and polygons both. `simplify` says how to simplify the
     polygons' borders, `split` how to cut polygons into tiles; None = not at all. `dissolve` puts all polygons of a
-    class together. `precision` is one of `geoseg.models.runtime.PRECISIONS`, or "auto": see
-    `geoseg.inference.precision`. `tta`, the test-time augmentation, is one of `geoseg.models.runtime.augmented.TTA`.
-    `resume` goes on with what an earlier end of the same prediction has left, where there is something. `adaptive`
-    infers in full only where a coarse look leaves a question, see
+    class together; `zonal` are rasters of which polygons get statistics. `precision` is one of
+    `geoseg.models.runtime.PRECISIONS`, or "auto": see `geoseg.inference.precision`. `tta`, the test-time augmentation,
+    is one of `geoseg.models.runtime.augmented.TTA`. `resume` goes on with what an earlier end of the same prediction
+    has left, where there is something. `adaptive` infers in full only where a coarse look leaves a question, see
     `geoseg.inference.adaptive`.
 
     Raises:
@@ -46,6 +47,7 @@ class PredictOptions:
     simplify: SimplifyOptions | None = None
     split: SplitOptions | None = None
     dissolve: bool = False
+    zonal: tuple[ZonalRaster, ...] = ()
     standardise: bool | None = None
     adaptive: bool = False
     resume: bool = False

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from geoseg.core.legend import Legend
 from geoseg.core.provenance import Provenance
 from geoseg.errors import InputError, OutputError
@@ -15,7 +17,7 @@ from geoseg.inference.contract import CheckOptions, Fit, check_ensemble
 from geoseg.inference.drawing import Drawer, Workplace, draw, networks_for, plan_drawing
 from geoseg.inference.engine import Progress
 from geoseg.inference.journal import work_folder
-from geoseg.inference.maps import MapFiles, clean_map, map_strips, write_mask, write_probabilities
+from geoseg.inference.maps import MapFiles, clean_map, map_strips, uncertainty_strips, write_mask, write_probabilities
 from geoseg.inference.options import PredictOptions
 from geoseg.inference.outputs import Outputs, check_outputs, publish
 from geoseg.inference.plan import PredictPlan, seconds_of
@@ -26,9 +28,10 @@ from geoseg.io.scene import Scene
 from geoseg.io.style import raster_qml
 from geoseg.models.bundle import Bundle
 from geoseg.models.ensemble import Ensemble, as_ensemble
-from geoseg.vectorize.attributes import CONFIDENCE, AttributeOptions
+from geoseg.vectorize.attributes import CONFIDENCE, ENTROPY, MARGIN, AttributeOptions, Measure
 from geoseg.vectorize.pipeline import PolygonOptions, PolygonSummary, polygonize
 from geoseg.vectorize.trace import LabelStrip
+from geoseg.vectorize.zonal import plan_zonal
 
 
 def predict(
@@ -61,14 +64,9 @@ def predict(
         drawn = drawer(fit, ensemble, place, options, progress)
         maps, cleaned = clean_map(drawn.maps, options.clean) if options.clean else (drawn.maps, None)
         figures = measure(maps, legend)
-        provenance = replace(provenance, runtime=drawn.runtime)
-        polygon_options = PolygonOptions(
-            simplify=options.simplify,
-            split=options.split,
-            dissolve=options.dissolve,
-            attributes=_attributes(scene),
-            provenance=provenance,
-        )
+        beside = fingerprints(raster.path for raster in options.zonal)
+        provenance = replace(provenance, runtime=drawn.runtime, inputs={**provenance.inputs, **beside})
+        polygon_options = _polygon_options(scene, maps, options, provenance)
         staged = outputs.inside(work / "finished")
         written = _write_outputs(maps, legend, staged, polygon_options)
         publish(staged, outputs)
@@ -132,12 +130,21 @@ def plan_prediction(
 def _check(scene: Scene, ensemble: Ensemble, outputs: Outputs, options: PredictOptions) -> Fit:
     files = (*scene.paths, *area_files(options.aoi), *(bundle.path for bundle in ensemble.bundles))
     check_outputs(outputs, overwrite=options.overwrite, inputs=files)
-    return check_ensemble(scene, ensemble, CheckOptions(standardise=options.standardise)).require()
+    fit = check_ensemble(scene, ensemble, CheckOptions(standardise=options.standardise)).require()
+    plan_zonal(options.zonal, fit.scene.grid)
+    return fit
 
 
-def _attributes(scene: Scene) -> AttributeOptions:
+def _polygon_options(scene: Scene, maps: MapFiles, options: PredictOptions, provenance: Provenance) -> PolygonOptions:
     acquired = None if scene.acquired is None else scene.acquired.isoformat()
-    return AttributeOptions(measures=(CONFIDENCE,), scene=scene.name, date=acquired)
+    return PolygonOptions(
+        simplify=options.simplify,
+        split=options.split,
+        dissolve=options.dissolve,
+        zonal=options.zonal,
+        attributes=AttributeOptions(measures=_measures(maps), scene=scene.name, date=acquired),
+        provenance=provenance,
+    )
 
 
 @contextmanager
@@ -149,6 +156,21 @@ def _blaming_the_disk(work: Path) -> Iterator[None]:
         if work.name not in str(error):
             raise
         raise OutputError(f"{work.parent}: working files are damaged; check the free space there") from error
+
+
+def _label_strips(maps: MapFiles) -> Iterator[LabelStrip]:
+    """The map with the layers of `_measures`."""
+    if maps.probabilities is None:
+        for _, codes, probability in map_strips(maps):
+            yield LabelStrip(codes=codes, layers=probability[None])
+        return
+    for (_, codes, probability), undecided in zip(map_strips(maps), uncertainty_strips(maps), strict=True):
+        undecided[:, np.isnan(probability)] = np.nan
+        yield LabelStrip(codes=codes, layers=np.concatenate([probability[None], undecided]))
+
+
+def _measures(maps: MapFiles) -> tuple[Measure, ...]:
+    return (CONFIDENCE,) if maps.probabilities is None else (CONFIDENCE, ENTROPY, MARGIN)
 
 
 def _write_outputs(
@@ -164,5 +186,4 @@ def _write_outputs(
         write_probabilities(maps, legend, outputs.probabilities, tags)
     if outputs.polygons is None:
         return None
-    strips = (LabelStrip(codes=codes, layers=probability[None]) for _, codes, probability in map_strips(maps))
-    return polygonize(strips, outputs.polygons, grid=maps.grid, legend=legend, options=polygon_options)
+    return polygonize(_label_strips(maps), outputs.polygons, grid=maps.grid, legend=legend, options=polygon_options)

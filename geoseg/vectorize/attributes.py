@@ -1,4 +1,11 @@
-"""What a file of polygons tells of each: the columns, in their order."""
+"""What a file of polygons tells of each: the columns, in their order.
+
+`id` (the number of its first pixel, row by row from 1: unique, and the same whatever else is mapped), `code`, `class`
+(name), `parent` where the legend has parents (and `parent_2`, ... where these have some), `area_m2` (the areas of its
+pixels on the ground; after simplification in proportion to its planar area), `perimeter_m` (the length of its rings on
+the ground), `polygons` (how many, if dissolved), what the layers of the strips give, such as `confidence` (null where
+nothing is known), `tile_row` and `tile_col` (if split, from 0), `scene` and `date` (if told).
+"""
 
 from __future__ import annotations
 
@@ -31,6 +38,12 @@ class Measure:
 
 CONFIDENCE = Measure(columns={"confidence": "mean", "confidence_min": "min"}, probability=True)
 """The probability of the mapped class."""
+
+ENTROPY = Measure(columns={"entropy": "mean"}, probability=True)
+"""Of the probabilities of all classes, from 0 to 1."""
+
+MARGIN = Measure(columns={"margin": "mean"}, probability=True)
+"""Between the probabilities of the two most probable classes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +90,11 @@ class Attributes:
 
     @property
     def fields(self) -> pa.Schema:
-        """Names and types."""
+        """Names and types.
+
+        Raises:
+            InputError: for two columns of one name.
+        """
         fields = [
             pa.field("id", pa.int64(), nullable=False),
             pa.field("code", pa.int32(), nullable=False),
@@ -91,6 +108,10 @@ class Attributes:
         if self._tile is not None:
             fields += [pa.field(name, pa.int32(), nullable=False) for name in ("tile_row", "tile_col")]
         fields += [pa.field(name, pa.string(), nullable=False) for name, _ in self._constants()]
+        names = [field.name for field in fields]
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise InputError(f"two columns are called {', '.join(sorted(twice))}; give other names")
         return pa.schema(fields)
 
     def columns(self, figures: Figures) -> dict[str, Any]:

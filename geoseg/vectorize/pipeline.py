@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from geoseg.vectorize.part import Part, to_part
 from geoseg.vectorize.simplify import SimplifyOptions, simplify
 from geoseg.vectorize.split import SplitOptions, split_labels
 from geoseg.vectorize.trace import LabelStrip, nodata_of, trace
+from geoseg.vectorize.zonal import ZonalRaster, add_zonal, plan_zonal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,12 +29,14 @@ class PolygonOptions:
 
     `simplify` says how to simplify and smooth borders (None: they follow the pixels exactly). `split` cuts polygons
     along the lines of a grid; `dissolve` puts all polygons of a class together, within a tile where they are cut.
+    `zonal` are rasters of which polygons get mean, least, greatest value and standard deviation over their pixels.
     `layer` is the name of the layer in the file.
     """
 
     simplify: SimplifyOptions | None = None
     split: SplitOptions | None = None
     dissolve: bool = False
+    zonal: tuple[ZonalRaster, ...] = ()
     attributes: AttributeOptions = field(default_factory=AttributeOptions)
     provenance: Provenance | None = None
     layer: str = "landcover"
@@ -59,16 +62,11 @@ def polygonize(
 ) -> PolygonSummary:
     """Write the 4-connected areas of every class as polygons, a coverage: no gaps, no overlaps, shared vertices.
 
-    Attributes: `id` (the number of its first pixel, row by row from 1: unique, and the same whatever else is mapped),
-    `code`, `class` (name), `parent` where the legend has parents (and `parent_2`, ... where these have some),
-    `area_m2` (the areas of its pixels on the ground; after simplification in proportion to its planar area),
-    `perimeter_m` (the length of its rings on the ground), `polygons` (how many, if dissolved), what the layers of the
-    strips give, such as `confidence` (null where nothing is known), `tile_row` and `tile_col` (if split, from 0),
-    `scene` and `date` (if told).
+    Their attributes are in `geoseg.vectorize.attributes`. Simplification moves shared borders once, for both
+    neighbours; what borders on nodata or the scene's edge stays as it is.
 
-    Simplification moves shared borders once, for both neighbours; what borders on nodata or the scene's edge stays as
-    it is. Memory follows a strip and the polygons that are not finished at its last row; with simplification, also one
-    bit a pixel of the whole grid.
+    Memory follows a strip and the polygons that are not finished at its last row; with simplification, also one bit a
+    pixel of the whole grid; dissolved polygons are all in memory at once.
 
     Args:
         strips: labels of the whole grid from top to bottom.
@@ -84,11 +82,14 @@ def polygonize(
         OutputError: for an unknown suffix, or where writing fails.
     """
     codes = np.arange(UNLABELLED, dtype=np.int32) if codes is None else codes
-    strips, tile = _checked(strips, grid, legend, codes), None
+    strips, tile, told = _checked(strips, grid, legend, codes), None, options.attributes
     if options.split is not None:
         tile = options.split.shape_on(grid)
         strips, codes = split_labels(strips, tile, len(codes)), np.tile(codes, 2)
-    attributes = Attributes(legend, codes, options.attributes, width=grid.width, tile=tile, dissolved=options.dissolve)
+    if options.zonal:
+        strips = add_zonal(strips, plan_zonal(options.zonal, grid))
+        told = replace(told, measures=(*told.measures, *(raster.measure for raster in options.zonal)))
+    attributes = Attributes(legend, codes, told, width=grid.width, tile=tile, dissolved=options.dissolve)
     parts = _parts(strips, grid, options.simplify)
     if options.dissolve:
         parts = dissolve_parts(parts, codes, tile)

@@ -18,6 +18,7 @@ from geoseg.vectorize.pipeline import PolygonOptions, polygonize
 from geoseg.vectorize.simplify import SimplifyOptions
 from geoseg.vectorize.split import SplitOptions
 from geoseg.vectorize.trace import LabelStrip
+from geoseg.vectorize.zonal import ZonalRaster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,8 @@ class RasterOptions:
     `band` counts from 1; `nodata` is a code that is none (None = as the raster says), `legend` what codes mean (None =
     as the raster tells). `aoi` is a vector file of polygons in any CRS: pixels whose centre lies in none of them are
     left out. `clean` is what to clean away before tracing, `simplify` how to simplify borders after it, `split` how to
-    cut polygons into tiles (None = not at all); `dissolve` puts all polygons of a class together.
+    cut polygons into tiles (None = not at all); `dissolve` puts all polygons of a class together; `zonal` are rasters
+    of which polygons get statistics.
     """
 
     band: int = 1
@@ -38,6 +40,7 @@ class RasterOptions:
     simplify: SimplifyOptions | None = None
     split: SplitOptions | None = None
     dissolve: bool = False
+    zonal: tuple[ZonalRaster, ...] = ()
     overwrite: bool = False
     command: str = ""
 
@@ -81,8 +84,9 @@ def polygonize_raster(raster: Path, out: Path, options: RasterOptions = RasterOp
     check_vector_output(out, overwrite=options.overwrite)
     source = open_class_map(raster, band=options.band, nodata=options.nodata, legend=options.legend)
     area = None if options.aoi is None else open_area(Path(options.aoi), source.grid)
-    files = () if options.aoi is None else files_of(Path(options.aoi))
-    provenance = Provenance.now(inputs=fingerprints((raster, *files)), command=options.command)
+    others = [] if options.aoi is None else files_of(Path(options.aoi))
+    files = (raster, *others, *(other.path for other in options.zonal))
+    provenance = Provenance.now(inputs=fingerprints(files), command=options.command)
     cleaner = Cleaner(options.clean, source.grid)
     summary = polygonize(
         (LabelStrip(codes=labels) for labels in cleaner.strips(source.strips(area=area))),
@@ -91,7 +95,11 @@ def polygonize_raster(raster: Path, out: Path, options: RasterOptions = RasterOp
         legend=source.legend,
         codes=source.codes,
         options=PolygonOptions(
-            simplify=options.simplify, split=options.split, dissolve=options.dissolve, provenance=provenance
+            simplify=options.simplify,
+            split=options.split,
+            dissolve=options.dissolve,
+            zonal=options.zonal,
+            provenance=provenance,
         ),
     )
     notes = (*source.notes, *summary.notes)

@@ -279,3 +279,60 @@ def test_a_cleaned_prediction_tells_one_map_in_mask_and_polygons(geoseg, tiny_bu
     assert told["figures"]["confidence"] == pytest.approx(best[kept].mean(), abs=0.003)
     window = geometry_mask([frame.geometry[0]], best.shape, transform, invert=True)
     assert frame["confidence"][0] == pytest.approx(best[window & kept].mean(), abs=0.003)
+
+
+def test_statistics_of_other_rasters(geoseg, raster, tmp_path):
+    """One on the same pixels, with a scale and a hole; one in degrees, three times as coarse, that misses the left."""
+    height = np.arange(12, dtype=np.int16).reshape(3, 4)
+    height[0, 0] = -99
+    dem = write_raster(tmp_path / "dem.tif", height[None], nodata=-99, scale=0.5, offset=100)
+    _, frame = run(geoseg, raster, "--zonal", f"dem={dem}", "--zonal", f"twice={dem}")
+    values = height * 0.5 + 100
+    for code, row in frame.set_index("code").iterrows():
+        inside = values[(code == CODES) & (height != -99)]
+        found = row[["dem_mean", "dem_min", "dem_max", "dem_std"]].tolist()
+        assert found == pytest.approx([inside.mean(), inside.min(), inside.max(), inside.std()], abs=1e-5)
+    assert frame["dem_mean"].equals(frame["twice_mean"])
+    left, top = NORTH_UP.c, NORTH_UP.f
+    slope = write_raster(
+        tmp_path / "s.tif", np.full((1, 9, 9), 7, np.float32), transform=Affine(90, 0, left + 60, 0, -90, top + 90)
+    )
+    _, frame = run(geoseg, raster, "--zonal", f"slope={slope}", "--simplify", 10, out="s.gpkg")
+    found = frame.set_index("code")["slope_mean"]
+    assert np.isnan(found[1])
+    assert found[[2, 4]].tolist() == [7, 7]
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "words"),
+    [
+        ("dem", 2, "NAME=FILE"),
+        ("dem=gone.tif", 3, "gone.tif"),
+        ("my dem=codes.tif", 3, "letters"),
+        ("three=three.tif", 3, "3 bands"),
+    ],
+)
+def test_other_rasters_that_do_not_fit_are_refused(geoseg, raster, tmp_path, monkeypatch, text, code, words):
+    monkeypatch.chdir(tmp_path)
+    write_raster(tmp_path / "three.tif", np.zeros((3, 2, 2), np.uint8))
+    end = geoseg("polygonize", raster, "--out", "map.gpkg", "--zonal", text)
+    assert end.code == code
+    assert words in end.err
+    assert not (tmp_path / "map.gpkg").exists()
+
+
+def test_a_prediction_with_probabilities_tells_how_undecided_it_was(geoseg, tiny_bundle, tmp_path):
+    scene, out, p = write_scene(tmp_path / "scene.tif"), tmp_path / "m.gpkg", tmp_path / "p.tif"
+    end = geoseg("predict", scene, "--model", tiny_bundle, "--out", out, "--probabilities", p, "--zonal", f"nir={p}")
+    assert end.code == 3  # it has several bands
+    end = geoseg("predict", scene, "--model", tiny_bundle, "--out", out, "--probabilities", p)
+    assert end.code == 0, end.err
+    frame = geopandas.read_file(out, layer="landcover")
+    with rasterio.open(p) as dataset:
+        chances, valid, transform = dataset.read() / 254, dataset.read(1) != 255, dataset.transform
+    ordered = np.sort(chances, axis=0)
+    entropy = -(chances * np.log(np.maximum(chances, 1e-9))).sum(axis=0) / np.log(len(chances))
+    for _, row in frame.nlargest(3, "area_m2").iterrows():
+        inside = geometry_mask([row.geometry], valid.shape, transform, invert=True) & valid
+        assert row["entropy"] == pytest.approx(entropy[inside].mean(), abs=0.01)
+        assert row["margin"] == pytest.approx((ordered[-1] - ordered[-2])[inside].mean(), abs=0.01)
