@@ -4,6 +4,7 @@ import pickle
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from rasterio.enums import ColorInterp
 
 from geoseg.core.grid import Grid, Window
 from geoseg.errors import InputError, MissingFileError
-from geoseg.io.identify import BandFacts, SceneFacts, band_label, identify
+from geoseg.io.identify import BandFacts, SceneFacts, acquired_on, band_label, identify
 from geoseg.io.scene import SceneOptions, open_scene
 
 CORNER = Window(row=0, col=0, height=4, width=4)
@@ -32,6 +33,25 @@ def named(*names, tags=None, labels=(), options=SceneOptions(), look=never, **de
 
 def scalings(bands):
     return {(band.scale, band.offset) for band in bands}
+
+
+@pytest.mark.parametrize(
+    ("tags", "labels", "found"),
+    [
+        ({"DATE_ACQUIRED": "1999-07-04"}, ("20200101",), date(1999, 7, 4)),
+        ({}, ("LC08_L1TP_038034_20210829_02", "20200101"), date(2021, 8, 29)),
+        ({}, ("tile_20210230_20210301",), date(2021, 3, 1)),
+        ({"DATE_ACQUIRED": "unknown"}, ("scene 1234567890",), None),
+    ],
+    ids=["tag", "name", "no such day", "none"],
+)
+def test_the_day_comes_from_tags_then_from_names(tags, labels, found):
+    assert acquired_on(SceneFacts(bands=(), tags=tags, labels=labels)) == found
+
+
+def test_a_scene_knows_its_day(tmp_path):
+    assert open_scene(write_scene(tmp_path / "S2A_20240601T101031.tif", 8, 8)).acquired == date(2024, 6, 1)
+    assert open_scene(write_scene(tmp_path / "plain.tif", 8, 8)).acquired is None
 
 
 # ---- which band is which
