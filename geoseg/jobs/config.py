@@ -73,6 +73,7 @@ class JobOptions(_Part):
     """m"""
     simplify_method: Literal["visvalingam", "douglas-peucker"] = "visvalingam"
     smooth: int = Field(default=0, ge=0, le=5)
+    dissolve: bool = False
 
     def to_predict(self) -> PredictOptions:
         """As `geoseg.predict` takes them."""
@@ -92,6 +93,7 @@ class JobOptions(_Part):
             standardise=self.standardise,
             clean=CleanOptions(majority=self.majority, fill_holes_m2=self.fill_holes, min_area_m2=self.min_area),
             simplify=simplify,
+            dissolve=self.dissolve,
         )
 
 
