@@ -15,10 +15,10 @@ from geoseg.core.grid import Grid, Window
 from geoseg.core.legend import Legend
 from geoseg.errors import InputError
 from geoseg.io.area import Area, inside_of
-from geoseg.io.dataset import Dataset, grid_of, open_raster, reading, to_gdal
+from geoseg.io.dataset import ONCE_BYTES, Dataset, grid_of, open_raster, reading, to_gdal
 from geoseg.io.legend import name_codes
 
-_ROWS = 512
+_ROWS, _LOW_ROWS = 512, 32
 _MOST_CLASSES = np.iinfo(np.uint16).max
 _TABLE = 1 << 24  # codes: a table from the lowest to the highest code is quicker than a search
 _BITS = np.iinfo(np.int32)
@@ -46,11 +46,17 @@ class ClassMap:
         """The dtype of labels, uint8 or uint16; its largest number is nodata."""
         return _label_type(len(self.codes))
 
-    def strips(self, rows: int = _ROWS, area: Area | None = None) -> Iterator[NDArray[np.unsignedinteger[Any]]]:
-        """Full-width strips of labels from top to bottom, shape (row, col); nodata also outside of `area`."""
+    def strips(self, rows: int = _LOW_ROWS, area: Area | None = None) -> Iterator[NDArray[np.unsignedinteger[Any]]]:
+        """Full-width strips of labels from top to bottom, shape (row, col); nodata also outside of `area`.
+
+        They are read in high strips, so that no block is read twice, and given out in low ones of at most `rows` rows,
+        of which less is made at once.
+        """
         recode = _Recoding(self.codes, self.dtype)
-        for window, numbers, valid in _strips(self.path, self.band, self.nodata, masked=self.masked, rows=rows):
-            yield recode(numbers, valid & inside_of(area, window) if area is not None else valid)
+        for window, numbers, valid in _strips(self.path, self.band, self.nodata, masked=self.masked):
+            labels = recode(numbers, valid & inside_of(area, window) if area is not None else valid)
+            for row in range(0, len(labels), rows):
+                yield labels[row : row + rows]
 
 
 def open_class_map(path: Path, *, band: int = 1, nodata: int | None = None, legend: Legend | None = None) -> ClassMap:
@@ -121,13 +127,13 @@ def _codes_in(path: Path, band: int, nodata: int | None, *, masked: bool) -> NDA
 
 
 def _strips(
-    path: Path, band: int, nodata: int | None, *, masked: bool, rows: int = _ROWS
+    path: Path, band: int, nodata: int | None, *, masked: bool
 ) -> Iterator[tuple[Window, NDArray[np.integer[Any]], NDArray[np.bool_]]]:
     """Full-width strips of one band: the window, its numbers, and True where they are valid; shape (row, col)."""
     with open_raster(path) as dataset:
-        for row in range(0, dataset.height, rows):
-            window = Window(row=row, col=0, height=min(rows, dataset.height - row), width=dataset.width)
-            with reading(str(path), window):
+        for row in range(0, dataset.height, _ROWS):
+            window = Window(row=row, col=0, height=min(_ROWS, dataset.height - row), width=dataset.width)
+            with reading(str(path), window, cache_bytes=ONCE_BYTES):
                 numbers = dataset.read(band, window=to_gdal(window))
                 valid = dataset.read_masks(band, window=to_gdal(window)) > 0 if masked else None
             there = np.ones(numbers.shape, dtype=np.bool_) if nodata is None else numbers != nodata

@@ -26,17 +26,19 @@ GDAL_ERRORS = (RasterioError, CPLE_BaseError, OSError)
 """All that rasterio raises where GDAL fails."""
 
 _CACHE_BYTES = 128 * 2**20  # GDAL would take 5 % of the machine's memory
+ONCE_BYTES = 16 * 2**20
+"""A cache for files that are read from top to bottom, each block once."""
 
 _NO_LOCAL_FILE = re.compile(r"^(/vsi|[A-Za-z][A-Za-z0-9+.-]+:)")  # /vsizip/..., s3://..., NETCDF:"...":band
 
 
-def gdal_env() -> rasterio.Env:
-    """A context in which GDAL reports errors to rasterio instead of stderr, and caches at most 128 MiB of blocks.
+def gdal_env(cache_bytes: int = _CACHE_BYTES) -> rasterio.Env:
+    """A context in which GDAL reports errors to rasterio instead of stderr, and caches at most so much of blocks.
 
     It also makes GDAL resample in its own fixed blocks, so that rounding does not depend on the window that is read.
     Contexts of one thread must end in the reverse order, so one may never span a `yield` of a generator.
     """
-    return rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES, GDAL_VRT_WARP_USE_DATASET_RASTERIO="NO")
+    return rasterio.Env(GDAL_CACHEMAX=cache_bytes, GDAL_VRT_WARP_USE_DATASET_RASTERIO="NO")
 
 
 @contextmanager
@@ -113,10 +115,10 @@ def to_gdal(window: Window) -> GdalWindow:
 
 
 @contextmanager
-def reading(path: str, window: Window) -> Iterator[None]:
+def reading(path: str, window: Window, *, cache_bytes: int = _CACHE_BYTES) -> Iterator[None]:
     """Turn GDAL's errors on reading this window into one InputError."""
     try:
-        with gdal_env():
+        with gdal_env(cache_bytes):
             yield
     except GDAL_ERRORS as error:
         rows, cols = f"{window.row} to {window.row_end - 1}", f"{window.col} to {window.col_end - 1}"

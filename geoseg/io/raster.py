@@ -21,7 +21,17 @@ from geoseg.core.bands import Band, BandSet
 from geoseg.core.grid import Grid, Window
 from geoseg.core.legend import UNLABELLED
 from geoseg.errors import InputError, OutputError
-from geoseg.io.dataset import GDAL_ERRORS, Dataset, first_line, gdal_env, grid_of, open_raster, reading, to_gdal
+from geoseg.io.dataset import (
+    GDAL_ERRORS,
+    ONCE_BYTES,
+    Dataset,
+    first_line,
+    gdal_env,
+    grid_of,
+    open_raster,
+    reading,
+    to_gdal,
+)
 from geoseg.io.output import folder_beside
 from geoseg.io.reader import BandSource, ReadPlan, open_reader
 from geoseg.io.style import attribute_table
@@ -143,7 +153,7 @@ def read_strips(path: str | Path, rows: int = BLOCK, band: int = 1) -> Iterator[
     with open_raster(path) as dataset:
         for row in range(0, dataset.height, rows):
             window = Window(row=row, col=0, height=min(rows, dataset.height - row), width=dataset.width)
-            with reading(str(path), window):
+            with reading(str(path), window, cache_bytes=ONCE_BYTES):
                 strip = dataset.read(band, window=to_gdal(window))
             yield window, strip
 

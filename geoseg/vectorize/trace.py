@@ -95,7 +95,7 @@ def trace(
     row_area_m2: NDArray[np.float64],
     keep_junctions: bool = False,
     keep_borders: bool = False,
-    batch_vertices: int = 1 << 18,
+    batch_vertices: int = 1 << 16,
 ) -> Iterator[Polygons]:
     """Trace the 4-connected components of every class into polygons, from strips of any height.
 
