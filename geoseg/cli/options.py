@@ -93,6 +93,10 @@ Zonal = Annotated[
     list[str] | None,
     typer.Option("--zonal", metavar="NAME=FILE", help="Statistics of another raster over each polygon; repeatable."),
 ]
+Classes = Annotated[
+    str | None,
+    typer.Option("--classes", metavar="NAME,...", help="Write these classes only, such as road,river [default: all]."),
+]
 MinArea = Annotated[
     float | None,
     typer.Option("--min-area", metavar="M2", help="Merge areas below it into the class they border on most."),
@@ -158,6 +162,16 @@ def parse_zonal(texts: list[str] | None) -> tuple[ZonalRaster, ...]:
     if not all(name and path for name, _, path in pairs):
         raise typer.BadParameter(f"expected NAME=FILE, as in dem=dem.tif; found {texts}", param_hint="--zonal")
     return tuple(ZonalRaster(name=name, path=Path(path)) for name, _, path in pairs)
+
+
+def parse_classes(text: str | None) -> tuple[str, ...]:
+    """`road,river` as names; usage errors end with exit code 2."""
+    if text is None:
+        return ()
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise typer.BadParameter(f"expected NAME,..., as in road,river; found {text!r}", param_hint="--classes")
+    return names
 
 
 def parse_split(text: str | None) -> SplitOptions | None:

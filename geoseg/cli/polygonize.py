@@ -6,7 +6,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,6 +14,7 @@ from geoseg.cli.console import print_areas
 from geoseg.cli.options import (
     VECTORS,
     AsJson,
+    Classes,
     ClassesFile,
     Dissolve,
     FillHoles,
@@ -25,6 +26,7 @@ from geoseg.cli.options import (
     Smooth,
     SplitGrid,
     Zonal,
+    parse_classes,
     parse_simplify,
     parse_split,
     parse_zonal,
@@ -43,6 +45,10 @@ def polygonize(
     aoi: Annotated[
         Path | None, typer.Option("--aoi", metavar="FILE", help="Polygons in any CRS; what is outside is left out.")
     ] = None,
+    classes: Classes = None,
+    geometry: Annotated[
+        Literal["polygons", "points"], typer.Option("--geometry", help="Write areas, or a point inside of each.")
+    ] = "polygons",
     majority: Majority = None,
     fill_holes: FillHoles = None,
     min_area: MinArea = None,
@@ -70,6 +76,8 @@ def polygonize(
         split=parse_split(split_grid),
         dissolve=dissolve,
         zonal=parse_zonal(zonal),
+        classes=parse_classes(classes),
+        geometry=geometry,
         overwrite=overwrite,
         command=shlex.join(["geoseg", *sys.argv[1:]]),
     )
@@ -80,7 +88,7 @@ def polygonize(
     for line in summary.cleaned.lines() if summary.cleaned else ():
         typer.echo(line)
     print_areas({name: area for name, area in summary.area_m2.items() if area})
-    typer.echo(f"{summary.polygons} polygons")
+    typer.echo(f"{summary.polygons} polygons" + (", a point for each" if geometry == "points" and not dissolve else ""))
     typer.echo(f"wrote {out}")
     for note in summary.notes:
         typer.echo(f"note: {note}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,35 @@ class ClassMap:
             labels = recode(numbers, valid & inside_of(area, window) if area is not None else valid)
             for row in range(0, len(labels), rows):
                 yield labels[row : row + rows]
+
+    def labels_of(self, classes: Iterable[str]) -> NDArray[np.int64]:
+        """The labels of classes by name, rising; all of them where none is named.
+
+        Raises:
+            InputError: for a name that the legend lacks, or where no code of these classes occurs.
+        """
+        wanted = set(classes)
+        if not wanted:
+            return np.arange(len(self.codes))
+        lacking = wanted - {c.name for c in self.legend}
+        if lacking:
+            known = ", ".join(c.name for c in self.legend)
+            raise InputError(f"{self.path}: has no class {', '.join(sorted(lacking))}; its classes are {known}")
+        labels = np.flatnonzero(np.isin(self.codes, [c.code for c in self.legend if c.name in wanted]))
+        if not len(labels):
+            raise InputError(f"{self.path}: holds no pixel of {', '.join(sorted(wanted))}; choose classes that occur")
+        return labels
+
+
+def only(
+    chosen: NDArray[np.int64], strips: Iterable[NDArray[np.unsignedinteger[Any]]]
+) -> Iterator[NDArray[np.unsignedinteger[Any]]]:
+    """Strips of labels where all that are not chosen are nodata."""
+    for strip in strips:
+        nodata = np.iinfo(strip.dtype).max
+        table = np.full(int(nodata) + 1, nodata, dtype=strip.dtype)
+        table[chosen] = chosen
+        yield table[strip]
 
 
 def open_class_map(path: Path, *, band: int = 1, nodata: int | None = None, legend: Legend | None = None) -> ClassMap:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +18,19 @@ from geoseg.io.vector import VectorLayer, write_features
 from geoseg.vectorize.attributes import AttributeOptions, Attributes
 from geoseg.vectorize.dissolve import dissolve_parts
 from geoseg.vectorize.part import Part, to_part
+from geoseg.vectorize.points import to_points
 from geoseg.vectorize.simplify import SimplifyOptions, simplify
 from geoseg.vectorize.split import SplitOptions, split_labels
 from geoseg.vectorize.trace import LabelStrip, nodata_of, trace
 from geoseg.vectorize.zonal import ZonalRaster, add_zonal, plan_zonal
+
+Geometry = Literal["polygons", "points"]
+_TYPES: dict[tuple[Geometry, bool], Literal["Polygon", "MultiPolygon", "Point"]] = {
+    ("polygons", False): "Polygon",
+    ("polygons", True): "MultiPolygon",
+    ("points", False): "Point",
+    ("points", True): "Point",
+}  # by geometry and whether polygons are dissolved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +40,7 @@ class PolygonOptions:
     `simplify` says how to simplify and smooth borders (None: they follow the pixels exactly). `split` cuts polygons
     along the lines of a grid; `dissolve` puts all polygons of a class together, within a tile where they are cut.
     `zonal` are rasters of which polygons get mean, least, greatest value and standard deviation over their pixels.
+    `geometry` is what to write of each: the polygon, or a point inside of it, with the polygon's attributes.
     `layer` is the name of the layer in the file.
     """
 
@@ -37,6 +48,7 @@ class PolygonOptions:
     split: SplitOptions | None = None
     dissolve: bool = False
     zonal: tuple[ZonalRaster, ...] = ()
+    geometry: Geometry = "polygons"
     attributes: AttributeOptions = field(default_factory=AttributeOptions)
     provenance: Provenance | None = None
     layer: str = "landcover"
@@ -93,13 +105,15 @@ def polygonize(
     parts = _parts(strips, grid, options.simplify)
     if options.dissolve:
         parts = dissolve_parts(parts, codes, tile)
+    if options.geometry == "points":
+        parts = to_points(parts)
     layer = VectorLayer(
         name=options.layer,
         crs=grid.crs,
         fields=attributes.fields,
         legend=legend,
         provenance=options.provenance,
-        geometry_type="MultiPolygon" if options.dissolve else "Polygon",
+        geometry_type=_TYPES[options.geometry, options.dissolve],
         pixel_m=min(grid.gsd_m),
     )
     tally = _Tally(codes)

@@ -10,11 +10,11 @@ from geoseg.core.legend import Legend
 from geoseg.core.provenance import Provenance
 from geoseg.errors import OutputError
 from geoseg.io.area import open_area
-from geoseg.io.classmap import open_class_map
+from geoseg.io.classmap import only, open_class_map
 from geoseg.io.fingerprint import fingerprints
 from geoseg.io.vector import check_vector_output, files_of
 from geoseg.vectorize.clean import Cleaner, CleanOptions, CleanSummary
-from geoseg.vectorize.pipeline import PolygonOptions, polygonize
+from geoseg.vectorize.pipeline import Geometry, PolygonOptions, polygonize
 from geoseg.vectorize.simplify import SimplifyOptions
 from geoseg.vectorize.split import SplitOptions
 from geoseg.vectorize.trace import LabelStrip
@@ -29,7 +29,8 @@ class RasterOptions:
     as the raster tells). `aoi` is a vector file of polygons in any CRS: pixels whose centre lies in none of them are
     left out. `clean` is what to clean away before tracing, `simplify` how to simplify borders after it, `split` how to
     cut polygons into tiles (None = not at all); `dissolve` puts all polygons of a class together; `zonal` are rasters
-    of which polygons get statistics.
+    of which polygons get statistics. `classes` are names of those to write after cleaning (none = all), `geometry` is
+    what to write of each area.
     """
 
     band: int = 1
@@ -41,6 +42,8 @@ class RasterOptions:
     split: SplitOptions | None = None
     dissolve: bool = False
     zonal: tuple[ZonalRaster, ...] = ()
+    classes: tuple[str, ...] = ()
+    geometry: Geometry = "polygons"
     overwrite: bool = False
     command: str = ""
 
@@ -75,7 +78,7 @@ def polygonize_raster(raster: Path, out: Path, options: RasterOptions = RasterOp
 
     Raises:
         MissingFileError: the raster or the area of interest is not there.
-        InputError: see `open_class_map` and `open_area`.
+        InputError: see `open_class_map`, `ClassMap.labels_of` and `open_area`.
         OutputError: the output exists, has an unknown suffix or cannot be written.
     """
     raster, out = Path(raster), Path(out)
@@ -87,9 +90,11 @@ def polygonize_raster(raster: Path, out: Path, options: RasterOptions = RasterOp
     others = [] if options.aoi is None else files_of(Path(options.aoi))
     files = (raster, *others, *(other.path for other in options.zonal))
     provenance = Provenance.now(inputs=fingerprints(files), command=options.command)
+    chosen = source.labels_of(options.classes)
     cleaner = Cleaner(options.clean, source.grid)
+    strips = cleaner.strips(source.strips(area=area))
     summary = polygonize(
-        (LabelStrip(codes=labels) for labels in cleaner.strips(source.strips(area=area))),
+        (LabelStrip(codes=labels) for labels in (only(chosen, strips) if options.classes else strips)),
         out,
         grid=source.grid,
         legend=source.legend,
@@ -99,6 +104,7 @@ def polygonize_raster(raster: Path, out: Path, options: RasterOptions = RasterOp
             split=options.split,
             dissolve=options.dissolve,
             zonal=options.zonal,
+            geometry=options.geometry,
             provenance=provenance,
         ),
     )
