@@ -21,6 +21,9 @@ class InputError(GeosegError, ValueError):
 class MissingFileError(InputError, FileNotFoundError):
     """An input file or folder is not there."""
 
+    # what `MissingFileError()` takes; who looks it up by name, as pickling in a cluster does, would find ValueError's
+    __new__ = FileNotFoundError.__new__  # type: ignore[assignment]
+
 
 class ContractError(InputError):
     """A scene was refused by the input contract of a bundle."""

@@ -113,7 +113,7 @@ def test_other_formats_open(qgis, folder):
     for found in qgis(*({"layer": str(f), "kind": "vector", "picture": str(folder / "x.png")} for f in files)):
         assert found["valid"]
         assert found["features"] in {2, -1}  # not counted
-        assert {"id", "code", "class", "area_m2", "confidence"} <= set(found["fields"])
+        assert {"id", "code", "class", "area_m2"} <= set(found["fields"])
 
 
 def test_points_that_wait_for_a_class_open_with_what_is_known(qgis, folder):

@@ -29,6 +29,12 @@ def test_an_error_is_ours_and_a_standard_kind_with_its_exit_code(error, kind, ex
 
 
 @pytest.mark.parametrize("error", KINDS)
+def test_who_makes_one_by_its_class_alone_can(error):
+    """As clusters do, which pickle errors in a way of their own."""
+    assert type(error.__new__(error, "found this")) is error
+
+
+@pytest.mark.parametrize("error", KINDS)
 def test_a_message_stays_one_plain_line_also_through_another_process(error):
     message = "found this, needed that: do so"
     copy = pickle.loads(pickle.dumps(error(message)))  # noqa: S301 -- our own bytes
