@@ -14,6 +14,7 @@ import typer
 from geoseg.cli.areas import areas
 from geoseg.cli.bundle import bundle
 from geoseg.cli.burn import burn
+from geoseg.cli.centrelines import centrelines
 from geoseg.cli.check import check
 from geoseg.cli.dissolve import dissolve
 from geoseg.cli.evaluate import evaluate
@@ -48,6 +49,7 @@ for command in (
     run,
     polygonize,
     dissolve,
+    centrelines,
     burn,
     schema,
     split,

@@ -51,7 +51,7 @@ def to_part(polygons: Polygons, grid: Grid, steps: Steps) -> Part:
         first_pixels=polygons.first_pixels,
         polygons=np.ones(len(polygons), dtype=np.int64),
         area_m2=polygons.area_m2,
-        perimeter_m=_perimeters(polygons.coords, polygons.ring_offsets, polygons.polygon_offsets, *steps),
+        perimeter_m=lengths_m(polygons.coords, polygons.ring_offsets, polygons.polygon_offsets, *steps),
         stats=polygons.stats,
     )
     return Part(geometries=polygons.wkb(grid.transform), figures=figures)
@@ -85,14 +85,14 @@ def joined(every: list[Figures]) -> Figures:
 
 
 @compiled
-def _perimeters(
+def lengths_m(
     coords: NDArray[np.int32] | NDArray[np.float64],
     ring_offsets: NDArray[np.int64],
     polygon_offsets: NDArray[np.int64],
     along: NDArray[np.float64],
     down: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Length of the rings of each polygon in m: of every edge at the row of its middle."""
+    """Length of the rings (or lines) of each polygon in m: of every edge at the row of its middle."""
     lengths = np.zeros(len(polygon_offsets) - 1)
     last = len(down) - 1
     for polygon in range(len(lengths)):

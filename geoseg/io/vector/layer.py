@@ -34,7 +34,7 @@ class VectorLayer:
     fields: pa.Schema
     legend: Legend | None = None
     provenance: Provenance | None = None
-    geometry_type: Literal["Polygon", "MultiPolygon", "Point"] = "Polygon"
+    geometry_type: Literal["Polygon", "MultiPolygon", "Point", "LineString"] = "Polygon"
     pixel_m: float | None = None
 
     @property
