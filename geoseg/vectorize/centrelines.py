@@ -66,7 +66,7 @@ class LineSummary:
 def draw_centrelines(raster: Path, out: Path, options: LineOptions) -> LineSummary:
     """Write the centre lines of some classes: their areas thinned to a pixel, followed between ends and junctions.
 
-    Each class is thinned for itself. An area of one pixel has no line. The whole raster is in memory.
+    Each class is thinned for itself. An area that is thinned to one pixel has no line. The whole raster is in memory.
 
     Args:
         raster: class codes of any integer type, with a CRS.
