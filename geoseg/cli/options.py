@@ -82,6 +82,10 @@ SimplifyMethod = Annotated[
 Smooth = Annotated[
     int, typer.Option("--smooth", metavar="N", min=0, max=5, help="Then cut corners N times, shared ones once.")
 ]
+Regularise = Annotated[
+    str | None,
+    typer.Option("--regularise", metavar="CLASSES", help="Right angles where possible: names or codes, with commas."),
+]
 SplitGrid = Annotated[
     str | None,
     typer.Option("--split-grid", metavar="SIDE", help="Cut polygons into square tiles, of 1024px or 5km, say."),
@@ -226,13 +230,18 @@ def read_legend_file(path: Path | None) -> Legend | None:
     return legend_from_file(path)
 
 
-def parse_simplify(metres: float | None, method: SimplifyMethod, smooth: int) -> SimplifyOptions | None:
-    """What --simplify, --simplify-method and --smooth ask for."""
-    if metres is None and not smooth:
+def parse_simplify(
+    metres: float | None, method: SimplifyMethod, smooth: int, regularise: str | None
+) -> SimplifyOptions | None:
+    """What --simplify, --simplify-method, --smooth and --regularise ask for."""
+    classes = tuple(name.strip() for name in (regularise or "").split(",") if name.strip())
+    if regularise is not None and not classes:
+        raise typer.BadParameter("it names no class", param_hint="--regularise")
+    if metres is None and not smooth and not classes:
         return None
     from geoseg.vectorize.simplify import SimplifyOptions
 
-    return SimplifyOptions(method=method, tolerance=metres or 0.0, smooth=smooth)
+    return SimplifyOptions(method=method, tolerance=metres or 0.0, smooth=smooth, regularise=classes)
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from geoseg.cli.options import (
     Offset,
     Overwrite,
     Precision,
+    Regularise,
     Runtime,
     Scale,
     Scenes,
@@ -80,6 +81,7 @@ def predict(
     simplify: Simplify = None,
     simplify_method: SimplifyMethod = "visvalingam",
     smooth: Smooth = 0,
+    regularise: Regularise = None,
     split_grid: SplitGrid = None,
     dissolve: Dissolve = False,
     zonal: Zonal = None,
@@ -120,9 +122,10 @@ def predict(
     outputs = Outputs(polygons=out, mask=mask, probabilities=probabilities)
     if not outputs.paths:
         raise typer.BadParameter("name at least one output: --out, --mask or --probabilities")
-    simplification = parse_simplify(simplify, simplify_method, smooth)
+    simplification = parse_simplify(simplify, simplify_method, smooth, regularise)
     if simplification is not None and out is None:
-        hint = "--smooth" if simplify is None else "--simplify"
+        given_names = (("--simplify", simplify is not None), ("--smooth", smooth > 0), ("--regularise", True))
+        hint = next(name for name, said in given_names if said)
         raise typer.BadParameter("it changes polygons, so it needs --out", param_hint=hint)
     for name, given in (("--split-grid", split_grid), ("--dissolve", dissolve), ("--zonal", zonal)):
         if given and out is None:

@@ -73,13 +73,20 @@ class JobOptions(_Part):
     """m"""
     simplify_method: Literal["visvalingam", "douglas-peucker"] = "visvalingam"
     smooth: int = Field(default=0, ge=0, le=5)
+    regularise: list[str | int] = []
+    """Names or codes of classes."""
     dissolve: bool = False
 
     def to_predict(self) -> PredictOptions:
         """As `geoseg.predict` takes them."""
         simplify = None
-        if self.simplify is not None or self.smooth:
-            simplify = SimplifyOptions(method=self.simplify_method, tolerance=self.simplify or 0.0, smooth=self.smooth)
+        if self.simplify is not None or self.smooth or self.regularise:
+            simplify = SimplifyOptions(
+                method=self.simplify_method,
+                tolerance=self.simplify or 0.0,
+                smooth=self.smooth,
+                regularise=tuple(self.regularise),
+            )
         return PredictOptions(
             grid=self.grid,
             aoi=self.aoi,

@@ -32,7 +32,10 @@ from geoseg.vectorize.sweep import JUNCTION, OUTLINE
 GONE, SHARP, ROUND = 0, 1, 2
 """The fate of a vertex: it is left out, stays as it is, or becomes a curve."""
 
-_STAYS, _FROZEN = -1, -2  # instead of a key: until a vertex beside it goes, and for good
+FROZEN = -2
+"""Instead of the key of a vertex: it never goes."""
+
+_STAYS = -1  # until a vertex beside it goes
 _FEWEST_CLOSED = 5  # vertices of a closed arc, the first one twice: a pixel stays a square
 _LARGEST = 2**31 - 1  # twice an area in px, in a key
 _INDEX_BITS = 32
@@ -93,11 +96,11 @@ def thin_rings(
     fates: NDArray[np.uint8],
 ) -> None:
     """Decide the fate of every vertex of some rings, all as in `Polygons`; a ring's closing vertex is left out."""
-    desk = _new_desk(coords, ring_offsets)
+    desk = new_desk(coords, ring_offsets)
     for ring in range(len(ring_offsets) - 1):
         begin, size = ring_offsets[ring], ring_offsets[ring + 1] - ring_offsets[ring] - 1
         fates[begin : begin + size + 1] = GONE
-        first = _anchor(coords, kinds, begin, size)
+        first = anchor(coords, kinds, begin, size)
         start = first
         while start < first + size:
             end = start + 1
@@ -108,7 +111,7 @@ def thin_rings(
                 for i in range(start, end):
                     fates[begin + i % size] = SHARP
             else:
-                turned = _lay_out(coords, span, desk)
+                turned = lay_out(coords, span, desk)
                 _thin(end - start + 1, borders, limits, desk)
                 free = end - start == size and not kinds[begin + start % size] & JUNCTION
                 _note_fates(span, turned, free, limits.rounds, desk, fates)
@@ -116,12 +119,12 @@ def thin_rings(
 
 
 @compiled
-def _new_desk(coords: NDArray[np.int32], ring_offsets: NDArray[np.int64]) -> Desk:
+def new_desk(coords: NDArray[np.int32], ring_offsets: NDArray[np.int64]) -> Desk:
     """A desk with room for the longest ring and for the largest window of one."""
     longest, largest = 0, 0
     for ring in range(len(ring_offsets) - 1):
         begin, end = ring_offsets[ring], ring_offsets[ring + 1]
-        left, right, top, bottom = _bounds(coords[begin:end])
+        left, right, top, bottom = bounds(coords[begin:end])
         longest = max(longest, end - begin)
         largest = max(largest, (bottom - top + 1) * ((right >> 6) - (left >> 6) + 1))
     course = np.empty((longest, 2), np.int64)
@@ -131,7 +134,7 @@ def _new_desk(coords: NDArray[np.int32], ring_offsets: NDArray[np.int64]) -> Des
 
 
 @compiled
-def _bounds(points: NDArray[Any]) -> tuple[int, int, int, int]:
+def bounds(points: NDArray[Any]) -> tuple[int, int, int, int]:
     """Of points (col, row): first and last column, first and last row."""
     left = right = int(points[0, 0])
     top = bottom = int(points[0, 1])
@@ -142,7 +145,7 @@ def _bounds(points: NDArray[Any]) -> tuple[int, int, int, int]:
 
 
 @compiled
-def _anchor(coords: NDArray[np.int32], kinds: NDArray[np.uint8], begin: int, size: int) -> int:
+def anchor(coords: NDArray[np.int32], kinds: NDArray[np.uint8], begin: int, size: int) -> int:
     """Where the first arc of a ring begins: at a junction, else at the first of its vertices by column, then row."""
     best = 0
     for i in range(size):
@@ -159,7 +162,7 @@ def _is_less(one: NDArray[Any], other: NDArray[Any]) -> bool:
 
 
 @compiled
-def _lay_out(coords: NDArray[np.int32], span: Span, desk: Desk) -> bool:
+def lay_out(coords: NDArray[np.int32], span: Span, desk: Desk) -> bool:
     """Put an arc on the desk in canonical direction: from its lesser end, or to the lesser side of its only end.
 
     Returns whether that is against the ring's direction.
@@ -194,7 +197,7 @@ def _thin(n: int, borders: NDArray[np.uint64], limits: Limits, desk: Desk) -> No
     _rank(n, limits, desk)
     if not (desk.state[_HEAPED] or limits.rounds):
         return
-    _look_around(n, borders, desk)
+    look_around(n, borders, desk)
     while desk.state[_HEAPED]:
         key = _pop(desk)
         b = key & ((1 << _INDEX_BITS) - 1)
@@ -210,16 +213,16 @@ def _rank(n: int, limits: Limits, desk: Desk) -> None:
     """Link the vertices, freeze the ends and what Douglas and Peucker keep, and enter the others."""
     for i in range(n):
         desk.before[i], desk.after[i], desk.keys[i] = i - 1, i + 1, _STAYS
-    desk.keys[0] = desk.keys[n - 1] = _FROZEN
+    desk.keys[0] = desk.keys[n - 1] = FROZEN
     if limits.distance >= 0:
-        _freeze_far(n, limits, desk)
+        freeze_far(n, limits, desk)
     desk.state[_HEAPED], desk.state[_LEFT] = 0, n
     for i in range(1, n - 1):
         _enter(i, limits, desk)
 
 
 @compiled
-def _freeze_far(n: int, limits: Limits, desk: Desk) -> None:
+def freeze_far(n: int, limits: Limits, desk: Desk) -> None:
     """Freeze the vertices that Douglas and Peucker (1973) keep; the heap serves as stack of the parts to look at."""
     stack = desk.heap
     stack[0], stack[1] = 0, n - 1
@@ -233,7 +236,7 @@ def _freeze_far(n: int, limits: Limits, desk: Desk) -> None:
             if square > most:
                 farthest, most = i, square
         if farthest:
-            desk.keys[farthest] = _FROZEN
+            desk.keys[farthest] = FROZEN
             stack[depth], stack[depth + 1], stack[depth + 2], stack[depth + 3] = first, farthest, farthest, last
             depth += 4
 
@@ -253,7 +256,7 @@ def _square_distance(p: NDArray[np.int64], a: NDArray[np.int64], b: NDArray[np.i
 @compiled
 def _enter(i: int, limits: Limits, desk: Desk) -> None:
     """Give a vertex the key of its triangle and put it into the heap, if it may go."""
-    if desk.keys[i] == _FROZEN:
+    if desk.keys[i] == FROZEN:
         return
     area = abs(_turn(desk.before[i], i, desk.after[i], desk))
     desk.keys[i] = _STAYS
@@ -298,9 +301,9 @@ def _pop(desk: Desk) -> int:
 
 
 @compiled
-def _look_around(n: int, borders: NDArray[np.uint64], desk: Desk) -> None:
+def look_around(n: int, borders: NDArray[np.uint64], desk: Desk) -> None:
     """Fill the window: the borders around the arc without those that it passes itself, and its vertices."""
-    left, right, top, bottom = _bounds(desk.course[:n])
+    left, right, top, bottom = bounds(desk.course[:n])
     first, words = left >> 6, (right >> 6) - (left >> 6) + 1
     desk.state[_ROW], desk.state[_WORD], desk.state[_WORDS] = top, first, words
     for row in range(top, bottom + 1):
@@ -332,7 +335,8 @@ def _show(i: int, desk: Desk) -> None:
 
 
 @compiled
-def _hide(i: int, desk: Desk) -> None:
+def hide(i: int, desk: Desk) -> None:
+    """Take a vertex out of the window."""
     word, bit = _bit(desk.course[i, 0], desk.course[i, 1], desk)
     desk.window[word] &= ~bit
 
@@ -344,7 +348,7 @@ def _take_out(b: int, n: int, area: int, desk: Desk) -> bool:
     if not _is_spare(a, b, c, n, desk):
         return False
     for i in (a, b, c):
-        _hide(i, desk)
+        hide(i, desk)
     goes = area < 2 or _is_free(_point(a, desk), _point(b, desk), _point(c, desk), 1, desk)  # see Pick's theorem
     _show(a, desk)
     _show(c, desk)
@@ -380,7 +384,7 @@ def _is_free(a: Point, b: Point, c: Point, scale: int, desk: Desk) -> bool:
         for p, q in ((b, c), (c, a)):
             low, high = _meet(p, q, row, scale)
             first, last = min(first, low), max(last, high)
-        if first <= last and not _is_clear(row, first, last, desk):
+        if first <= last and not is_clear(row, first, last, desk):
             return False
     return True
 
@@ -401,7 +405,7 @@ def _meet(p: Point, q: Point, row: int, scale: int) -> Point:
 
 
 @compiled
-def _is_clear(row: int, first: int, last: int, desk: Desk) -> bool:
+def is_clear(row: int, first: int, last: int, desk: Desk) -> bool:
     """Whether no corner of a row is taken from one column to another, both included."""
     base = (row - desk.state[_ROW]) * desk.state[_WORDS] - desk.state[_WORD]
     every = ~np.uint64(0)
@@ -423,7 +427,7 @@ def _may_round(i: int, last: int, desk: Desk) -> bool:
     if _turn(a, i, c, desk) == 0:
         return False
     (x, y), (x_a, y_a), (x_c, y_c) = _point(i, desk), _point(a, desk), _point(c, desk)
-    _hide(i, desk)
+    hide(i, desk)
     free = _is_free((x + x_a, y + y_a), (2 * x, 2 * y), (x + x_c, y + y_c), 2, desk)
     _show(i, desk)
     return free

@@ -89,8 +89,8 @@ def polygonize(
         options: how to make the polygons.
 
     Raises:
-        InputError: for codes that are not in the legend, a confidence outside of 0 to 1, or strips that do not make
-            up the grid.
+        InputError: for codes or classes to regularise that are not in the legend, a confidence outside of 0 to 1, or
+            strips that do not make up the grid.
         OutputError: for an unknown suffix, or where writing fails.
     """
     codes = np.arange(UNLABELLED, dtype=np.int32) if codes is None else codes
@@ -102,7 +102,7 @@ def polygonize(
         strips = add_zonal(strips, plan_zonal(options.zonal, grid))
         told = replace(told, measures=(*told.measures, *(raster.measure for raster in options.zonal)))
     attributes = Attributes(legend, codes, told, width=grid.width, tile=tile, dissolved=options.dissolve)
-    parts = _parts(strips, grid, options.simplify)
+    parts = _parts(strips, grid, options.simplify, _chosen(options.simplify, legend, codes))
     if options.dissolve:
         parts = dissolve_parts(parts, codes, tile)
     if options.geometry == "points":
@@ -122,11 +122,26 @@ def polygonize(
     return PolygonSummary(polygons=tally.polygons, area_m2=tally.area_m2(legend), notes=notes)
 
 
-def _parts(strips: Iterable[LabelStrip], grid: Grid, wanted: SimplifyOptions | None) -> Iterator[Part]:
+def _chosen(wanted: SimplifyOptions | None, legend: Legend, codes: NDArray[np.int32]) -> NDArray[np.bool_] | None:
+    """Of every label, whether its class is one to regularise."""
+    if wanted is None or not wanted.regularise:
+        return None
+    known = {key: c.code for c in legend for key in (str(c.code), c.name)}
+    names = [str(name) for name in wanted.regularise]
+    missing = [name for name in names if name not in known]
+    if missing:
+        msg = f"classes to regularise are not in the legend: {', '.join(missing)}; it has {', '.join(known)}"
+        raise InputError(msg)
+    return np.isin(codes, [known[name] for name in names])
+
+
+def _parts(
+    strips: Iterable[LabelStrip], grid: Grid, wanted: SimplifyOptions | None, chosen: NDArray[np.bool_] | None
+) -> Iterator[Part]:
     """Trace, and simplify if that is wanted."""
     gsd_m, steps = grid.gsd_m, grid.pixel_steps_m()
     areas, borders = grid.pixel_areas_m2(), wanted is not None
-    for polygons in trace(strips, row_area_m2=areas, keep_junctions=True, keep_borders=borders):
+    for polygons in trace(strips, row_area_m2=areas, keep_junctions=True, keep_borders=borders, chosen=chosen):
         simple = polygons if wanted is None else simplify(polygons, options=wanted, gsd_m=gsd_m)
         yield to_part(simple, grid, steps)
 

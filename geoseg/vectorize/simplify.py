@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from geoseg.core.compiled import compiled
 from geoseg.errors import InputError
 from geoseg.vectorize.arcs import GONE, ROUND, Limits, thin_rings
+from geoseg.vectorize.regularise import regularise
 from geoseg.vectorize.trace import Polygons
 
 METHODS = ("visvalingam", "douglas-peucker")
@@ -30,6 +31,8 @@ class SimplifyOptions:
     Whyatt 1993): it goes by what can be seen, and suits land cover. "douglas-peucker" keeps what is farther than
     `tolerance` from the line without it (Douglas and Peucker 1973): borders move by no more, except beside a vertex
     that has to stay. `smooth` is how many times corners are then cut (Chaikin 1974); each time doubles the vertices.
+    `regularise` are the names or codes of classes whose outlines get right angles where that is possible, as
+    `geoseg.vectorize.regularise` says.
 
     Raises:
         InputError: for an unknown method or unit, a tolerance that is no length, or too much smoothing.
@@ -39,6 +42,7 @@ class SimplifyOptions:
     tolerance: float = 0.0
     unit: Literal["m", "px"] = "m"
     smooth: int = 0
+    regularise: tuple[str | int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -60,7 +64,7 @@ def simplify(polygons: Polygons, *, options: SimplifyOptions, gsd_m: tuple[float
     and the junctions where three areas meet, stay in place. `area_m2` changes in proportion to the planar area.
 
     Args:
-        polygons: traced with `keep_junctions` and `keep_borders`.
+        polygons: traced with `keep_junctions` and `keep_borders`; what is to be regularised is what was `chosen` then.
         options: how to simplify.
         gsd_m: size of a pixel on the ground in m, (along rows' axis, along columns' axis), as `Grid.gsd_m`.
 
@@ -76,6 +80,8 @@ def simplify(polygons: Polygons, *, options: SimplifyOptions, gsd_m: tuple[float
     offsets = _count_points(old, fates, corner_points)
     coords = np.empty((offsets[-1], 2), dtype=np.float64)
     areas = _draw_rings(corners, old, fates, corner_points, coords)
+    if options.regularise:
+        coords, offsets = _put_in(*regularise(polygons, gsd_m), coords, offsets, areas)
     planar = np.add.reduceat(areas, polygons.polygon_offsets[:-1])
     return replace(
         polygons,
@@ -85,6 +91,24 @@ def simplify(polygons: Polygons, *, options: SimplifyOptions, gsd_m: tuple[float
         ring_offsets=offsets,
         area_m2=polygons.area_m2 * planar / polygons.pixels,
     )
+
+
+def _put_in(
+    rings: NDArray[np.int64],
+    points: list[NDArray[np.float64]],
+    coords: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    areas: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Put the points of some rings in place of those they had, in the same direction, and change their areas."""
+    sizes, pieces, done = np.diff(offsets), [], 0
+    for ring, new in zip(rings.tolist(), points, strict=True):
+        x, y = (new - new[0]).T
+        area = float(np.sum(x[:-1] * y[1:] - y[:-1] * x[1:])) / 2
+        same_way = area * areas[ring] > 0
+        pieces += [coords[done : offsets[ring]], new if same_way else new[::-1]]
+        done, sizes[ring], areas[ring] = int(offsets[ring + 1]), len(new), area if same_way else -area
+    return np.concatenate([*pieces, coords[done:]]), np.concatenate([[0], np.cumsum(sizes)])
 
 
 def _limits(options: SimplifyOptions, gsd_m: tuple[float, float]) -> Limits:

@@ -26,9 +26,9 @@ from geoseg.errors import InputError
 Labels: TypeAlias = NDArray[np.unsignedinteger[Any]]
 """uint8 or uint16; the largest number is nodata."""
 
-JUNCTION, OUTLINE = 1, 2
+JUNCTION, OUTLINE, CHOSEN = 1, 2, 4
 """Bits of a vertex' kind: borders of three or more components (or nodata) meet in it; the edge that leaves from it
-along the outline borders on nodata or on the scene's edge."""
+along the outline borders on nodata or on the scene's edge; it has a chosen label on either side."""
 
 KNOWN, SUM, SQUARES, LOWEST, HIGHEST = 0, 1, 2, 3, 4
 """Statistics of a layer over the pixels of a component where it is known: their number, their sum, ..."""
@@ -69,7 +69,8 @@ class Sweep(NamedTuple):
     `components` are pools whose free entries are linked. `state` is one entry; `done_components` and `done_vertices`
     of it say what waits to be given out. `borders` has a bit for every pixel corner swept so far, 1 = on a border:
     corner (row, col) is bit `col % 64` of word `[row, col // 64]`; it has no rows if borders are not kept. `stats` are
-    the components' statistics of every layer of numbers, shape (component, layer, statistic).
+    the components' statistics of every layer of numbers, shape (component, layer, statistic). `chosen` says of every
+    label whether it is one whose borders are marked, shape (label,).
     """
 
     front: NDArray[Any]
@@ -78,9 +79,18 @@ class Sweep(NamedTuple):
     state: NDArray[Any]
     borders: NDArray[np.uint64]
     stats: NDArray[np.float64]
+    chosen: NDArray[np.bool_]
 
 
-def start_sweep(shape: tuple[int, int], *, layers: int, nodata: int, keep_junctions: bool, keep_borders: bool) -> Sweep:
+def start_sweep(
+    shape: tuple[int, int],
+    *,
+    layers: int,
+    nodata: int,
+    keep_junctions: bool,
+    keep_borders: bool,
+    chosen: NDArray[np.bool_] | None = None,
+) -> Sweep:
     """The sweep above the first row of a raster of a shape (row, col) with so many layers; the rest as in `trace`."""
     height, width = shape
     front = np.zeros(width + 2, dtype=_COLUMN)
@@ -93,7 +103,11 @@ def start_sweep(shape: tuple[int, int], *, layers: int, nodata: int, keep_juncti
     state["keep_junctions"] = keep_junctions
     vertices, components = np.zeros(8 * width, dtype=_VERTEX), np.zeros(2 * width, dtype=_COMPONENT)
     borders = np.zeros((height + 1 if keep_borders else 0, width // 64 + 1), dtype=np.uint64)
-    return Sweep(front, vertices, components, state, borders, np.zeros((len(components), layers, _STATISTICS)))
+    stats = np.zeros((len(components), layers, _STATISTICS))
+    marked = np.zeros(nodata + 1, dtype=np.bool_)
+    if chosen is not None:
+        marked[: len(chosen)] = chosen
+    return Sweep(front, vertices, components, state, borders, stats, marked)
 
 
 def enlarge(sweep: Sweep) -> Sweep:
@@ -110,7 +124,7 @@ def enlarge(sweep: Sweep) -> Sweep:
         np.concatenate([pool, np.zeros((len(pool) + room, *pool.shape[1:]), dtype=pool.dtype)])
         for pool, room in ((sweep.vertices, 4 * width), (sweep.components, width), (sweep.stats, width))
     ]
-    return Sweep(sweep.front, more[0], more[1], sweep.state, sweep.borders, more[2])
+    return Sweep(sweep.front, more[0], more[1], sweep.state, sweep.borders, more[2], sweep.chosen)
 
 
 @compiled
@@ -280,7 +294,9 @@ def _trace_row(sweep: Sweep) -> None:
                 into = _next_edge(edges, out)
                 if keep_junctions or (into - out) % 4 != 2:
                     made[out] = _new_vertex(labels[out], col, sweep)
-                    sweep.vertices[made[out]].kind = junction | (OUTLINE if codes[(out + 3) % 4] == nodata else 0)
+                    beyond = codes[(out + 3) % 4]
+                    marked = CHOSEN if sweep.chosen[codes[out]] or sweep.chosen[beyond] else 0
+                    sweep.vertices[made[out]].kind = junction | (OUTLINE if beyond == nodata else 0) | marked
                     _link(made[out], into, out, comes, leads, sweep.vertices)
         left.down, left.up = comes[_SOUTH], leads[_SOUTH]
         if edges[0] and edges[1] and edges[2] and edges[3]:

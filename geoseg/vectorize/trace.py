@@ -46,7 +46,7 @@ class Polygons:
     statistic), by `geoseg.vectorize.sweep.KNOWN`, `SUM` and so on.
 
     `geoseg.vectorize.simplify` leaves corners out, and may put points between them. It needs `kinds`, the bits
-    `geoseg.vectorize.sweep.JUNCTION` and `OUTLINE` of every vertex in `coords`, and `borders`, the sweep's own (see
+    `geoseg.vectorize.sweep.JUNCTION` and so on of every vertex in `coords`, and `borders`, the sweep's own (see
     there), which holds all corners around these polygons, and grows on.
     """
 
@@ -95,6 +95,7 @@ def trace(
     row_area_m2: NDArray[np.float64],
     keep_junctions: bool = False,
     keep_borders: bool = False,
+    chosen: NDArray[np.bool_] | None = None,
     batch_vertices: int = 1 << 16,
 ) -> Iterator[Polygons]:
     """Trace the 4-connected components of every class into polygons, from strips of any height.
@@ -109,6 +110,7 @@ def trace(
         keep_junctions: keep a vertex at every corner where the borders of three components (or nodata) meet, also on
             straight outlines: neighbours then share all vertices of their common border, as a coverage needs it.
         keep_borders: remember all corners on borders, which `geoseg.vectorize.simplify` needs beside the junctions.
+        chosen: of every label, whether its borders are marked for regularisation, shape (label,); None = no label's.
         batch_vertices: polygons are given out when about so many vertices are waiting.
 
     Raises:
@@ -125,6 +127,7 @@ def trace(
                 nodata=nodata_of(dtype),
                 keep_junctions=keep_junctions,
                 keep_borders=keep_borders,
+                chosen=chosen,
             )
         areas = row_area_m2[row : row + len(strip.codes)]
         row += len(strip.codes)

@@ -82,6 +82,20 @@ def test_borders_can_be_simplified_and_smoothed(geoseg, tmp_path, method):
     assert vertices["simple"] < vertices["smooth"]
 
 
+def test_chosen_classes_get_right_angles(geoseg, tmp_path):
+    house = shapely.affinity.rotate(box(12, 12, 34, 26), 25)
+    codes = np.where(shapely.contains_xy(house, *(np.indices((40, 48))[::-1] + 0.5)), 7, 3).astype(np.uint8)
+    raster = write_raster(tmp_path / "codes.tif", codes[None])
+    for name in ("7", "class 7", "7, class 3"):
+        _, frame = run(geoseg, raster, "--regularise", name, "--overwrite")
+        assert len(frame.geometry[frame.code == 7].item().exterior.coords) == 5
+        assert shapely.coverage_is_valid(frame.geometry.to_numpy())
+    end = geoseg("polygonize", raster, "--out", tmp_path / "other.gpkg", "--regularise", "house")
+    assert end.code == 3
+    assert "not in the legend: house" in end.err
+    assert not (tmp_path / "other.gpkg").exists()
+
+
 def test_names_and_colours_of_a_raster_are_taken(geoseg, raster):
     paint(raster, {1: (255, 0, 0, 255), 2: (0, 255, 0, 255)}, {"CLASS_1": "town", "CLASS_2": "wood"})
     end, frame = run(geoseg, raster)
