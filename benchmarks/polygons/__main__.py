@@ -2,8 +2,9 @@
 
 A smooth synthetic map is written as a GeoTIFF. Then, in turn and each as a process of its own: `geoseg polygonize`;
 GDAL's Polygonize straight into a GeoPackage, by the C interface of the GDAL inside pyogrio; and
-`rasterio.features.shapes` with geopandas and `to_file`. Where `gdal_polygonize.py` is installed, it joins in with the
-system's GDAL. Prints wall time, CPU time and peak memory of every process, medians, and ratios.
+`rasterio.features.shapes` with geopandas and `to_file`; on demand `gdal_polygonize.py`, with the GDAL of the system.
+Prints wall time, CPU time and peak memory of every process, medians, and ratios. This process itself imports nothing
+large, as a child's peak begins with what its parent held.
 
     python benchmarks/polygons [--size 10980] [--repeats 3] [--only geoseg gdal shapes gdal_polygonize]
 """
@@ -13,22 +14,17 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import pyogrio
-import rasterio
-from affine import Affine
-from scipy.ndimage import gaussian_filter
-
-CLASSES, SIGMA = 6, 8.6  # a spread that makes about 260,000 polygons at 10980 x 10980
-NODATA = 255
+HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -40,27 +36,12 @@ class Run:
     peak_mib: float
 
 
-def make_map(path: Path, size: int) -> None:
-    """The class whose smoothed noise is highest; one field of noise is in memory at a time."""
-    rng = np.random.default_rng(0)
-    codes, best = np.zeros((size, size), np.uint8), np.full((size, size), -np.inf, np.float32)
-    for code in range(CLASSES):
-        field = gaussian_filter(rng.standard_normal((size, size), dtype=np.float32), SIGMA)
-        higher = field > best
-        codes[higher] = code
-        best[higher] = field[higher]
-    profile = {"driver": "GTiff", "height": size, "width": size, "count": 1, "dtype": "uint8", "nodata": NODATA}
-    ground = {"crs": "EPSG:32633", "transform": Affine(10, 0, 500000, 0, -10, 5100000)}
-    with rasterio.open(path, "w", **profile, **ground, tiled=True, compress="deflate") as out:
-        out.write(codes, 1)
-
-
 def command(name: str, raster: Path, out: Path) -> list[str]:
     if name == "geoseg":
         return [sys.executable, "-m", "geoseg", "polygonize", str(raster), "--out", str(out)]
     if name == "gdal_polygonize":
         return ["gdal_polygonize.py", "-q", str(raster), "-f", "GPKG", str(out)]
-    return [sys.executable, str(Path(__file__).with_name(f"{name}.py")), str(raster), str(out)]
+    return [sys.executable, str(HERE / f"{name}.py"), str(raster), str(out)]
 
 
 def measure(name: str, raster: Path, out: Path) -> Run:
@@ -76,15 +57,18 @@ def measure(name: str, raster: Path, out: Path) -> Run:
 
 
 def count(out: Path) -> int:
-    layer = pyogrio.list_layers(out)[0, 0]
-    return pyogrio.read_info(out, layer=layer, force_feature_count=True)["features"]
+    with closing(sqlite3.connect(out)) as database:
+        query = "SELECT table_name FROM gpkg_contents WHERE data_type = 'features'"
+        ((layer,),) = database.execute(query).fetchall()
+        ((rows,),) = database.execute(f'SELECT count(*) FROM "{layer}"').fetchall()  # noqa: S608  (a file of our own)
+    return int(rows)
 
 
 def compare(names: list[str], size: int, repeats: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         small, raster, out = (Path(folder) / name for name in ("small.tif", "map.tif", "map.gpkg"))
-        make_map(small, 200)
-        make_map(raster, size)
+        for path, side in ((small, 200), (raster, size)):
+            subprocess.run([sys.executable, HERE / "smooth_map.py", path, str(side)], check=True)
         runs: dict[str, list[Run]] = {name: [] for name in names}
         for name in names:
             measure(name, small, out)  # what is compiled once is compiled now
@@ -105,11 +89,12 @@ def compare(names: list[str], size: int, repeats: int) -> None:
 
 
 def main() -> None:
-    known = ["geoseg", "gdal", "shapes"] + (["gdal_polygonize"] if shutil.which("gdal_polygonize.py") else [])
+    usual = ["geoseg", "gdal", "shapes"]
+    known = usual + (["gdal_polygonize"] if shutil.which("gdal_polygonize.py") else [])
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=10980)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--only", nargs="+", choices=known, default=known)
+    parser.add_argument("--only", nargs="+", choices=known, default=usual)
     options = parser.parse_args()
     compare(options.only, options.size, options.repeats)
 
