@@ -101,6 +101,9 @@ Classes = Annotated[
     str | None,
     typer.Option("--classes", metavar="NAME,...", help="Write these classes only, such as road,river [default: all]."),
 ]
+Threads = Annotated[
+    int | None, typer.Option("--threads", min=1, help="How many threads work [default: one for each core].")
+]
 MinArea = Annotated[
     float | None,
     typer.Option("--min-area", metavar="M2", help="Merge areas below it into the class they border on most."),

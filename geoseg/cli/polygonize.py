@@ -26,6 +26,7 @@ from geoseg.cli.options import (
     SimplifyMethod,
     Smooth,
     SplitGrid,
+    Threads,
     Zonal,
     parse_classes,
     parse_simplify,
@@ -60,6 +61,7 @@ def polygonize(
     split_grid: SplitGrid = None,
     dissolve: Dissolve = False,
     zonal: Zonal = None,
+    threads: Threads = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -80,6 +82,7 @@ def polygonize(
         zonal=parse_zonal(zonal),
         classes=parse_classes(classes),
         geometry=geometry,
+        threads=threads,
         overwrite=overwrite,
         command=shlex.join(["geoseg", *sys.argv[1:]]),
     )

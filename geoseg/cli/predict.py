@@ -36,6 +36,7 @@ from geoseg.cli.options import (
     Smooth,
     SplitGrid,
     Standardise,
+    Threads,
     Tta,
     Zonal,
     drawer_on,
@@ -98,7 +99,7 @@ def predict(
     overlap: Annotated[
         int | None, typer.Option("--overlap", min=0, help="Of neighbouring tiles in pixels [default: by the model].")
     ] = None,
-    threads: Annotated[int | None, typer.Option("--threads", min=1)] = None,
+    threads: Threads = None,
     adaptive: Annotated[
         bool, typer.Option("--adaptive", help="Infer in full only where a look at coarser pixels leaves a question.")
     ] = False,

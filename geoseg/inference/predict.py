@@ -142,6 +142,7 @@ def _polygon_options(scene: Scene, maps: MapFiles, options: PredictOptions, prov
         split=options.split,
         dissolve=options.dissolve,
         zonal=options.zonal,
+        threads=options.threads,
         attributes=AttributeOptions(measures=_measures(maps), scene=scene.name, date=acquired),
         provenance=provenance,
     )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from geoseg.core.grid import Grid
 from geoseg.core.legend import UNLABELLED, Legend
 from geoseg.core.provenance import Provenance
+from geoseg.core.threads import count_threads, work_in_order
 from geoseg.errors import InputError
 from geoseg.io.vector import VectorLayer, write_features
 from geoseg.vectorize.attributes import AttributeOptions, Attributes
@@ -21,7 +22,7 @@ from geoseg.vectorize.part import Part, to_part
 from geoseg.vectorize.points import to_points
 from geoseg.vectorize.simplify import SimplifyOptions, simplify
 from geoseg.vectorize.split import SplitOptions, split_labels
-from geoseg.vectorize.trace import LabelStrip, nodata_of, trace
+from geoseg.vectorize.trace import LabelStrip, Outlines, find_outlines, nodata_of
 from geoseg.vectorize.zonal import ZonalRaster, add_zonal, plan_zonal
 
 Geometry = Literal["polygons", "points"]
@@ -41,7 +42,11 @@ class PolygonOptions:
     along the lines of a grid; `dissolve` puts all polygons of a class together, within a tile where they are cut.
     `zonal` are rasters of which polygons get mean, least, greatest value and standard deviation over their pixels.
     `geometry` is what to write of each: the polygon, or a point inside of it, with the polygon's attributes.
-    `layer` is the name of the layer in the file.
+    `layer` is the name of the layer in the file. `threads` is how many make polygons (None = one for each core), beside
+    the one that writes them.
+
+    Raises:
+        InputError: for less than one thread.
     """
 
     simplify: SimplifyOptions | None = None
@@ -52,6 +57,10 @@ class PolygonOptions:
     attributes: AttributeOptions = field(default_factory=AttributeOptions)
     provenance: Provenance | None = None
     layer: str = "landcover"
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        count_threads(self.threads)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +111,7 @@ def polygonize(
         strips = add_zonal(strips, plan_zonal(options.zonal, grid))
         told = replace(told, measures=(*told.measures, *(raster.measure for raster in options.zonal)))
     attributes = Attributes(legend, codes, told, width=grid.width, tile=tile, dissolved=options.dissolve)
-    parts = _parts(strips, grid, options.simplify, _chosen(options.simplify, legend, codes))
+    parts = _parts(strips, grid, options, _chosen(options.simplify, legend, codes))
     if options.dissolve:
         parts = dissolve_parts(parts, codes, tile)
     if options.geometry == "points":
@@ -136,14 +145,18 @@ def _chosen(wanted: SimplifyOptions | None, legend: Legend, codes: NDArray[np.in
 
 
 def _parts(
-    strips: Iterable[LabelStrip], grid: Grid, wanted: SimplifyOptions | None, chosen: NDArray[np.bool_] | None
+    strips: Iterable[LabelStrip], grid: Grid, options: PolygonOptions, chosen: NDArray[np.bool_] | None
 ) -> Iterator[Part]:
     """Trace, and simplify if that is wanted."""
-    gsd_m, steps = grid.gsd_m, grid.pixel_steps_m()
+    gsd_m, steps, wanted = grid.gsd_m, grid.pixel_steps_m(), options.simplify
+
+    def make(outlines: Outlines) -> Part:
+        polygons = outlines.polygons()
+        return to_part(polygons if wanted is None else simplify(polygons, options=wanted, gsd_m=gsd_m), grid, steps)
+
     areas, borders = grid.pixel_areas_m2(), wanted is not None
-    for polygons in trace(strips, row_area_m2=areas, keep_junctions=True, keep_borders=borders, chosen=chosen):
-        simple = polygons if wanted is None else simplify(polygons, options=wanted, gsd_m=gsd_m)
-        yield to_part(simple, grid, steps)
+    outlines = find_outlines(strips, row_area_m2=areas, keep_junctions=True, keep_borders=borders, chosen=chosen)
+    return work_in_order(make, outlines, threads=count_threads(options.threads))
 
 
 def _checked(

@@ -30,7 +30,7 @@ class RasterOptions:
     left out. `clean` is what to clean away before tracing, `simplify` how to simplify borders after it, `split` how to
     cut polygons into tiles (None = not at all); `dissolve` puts all polygons of a class together; `zonal` are rasters
     of which polygons get statistics. `classes` are names of those to write after cleaning (none = all), `geometry` is
-    what to write of each area.
+    what to write of each area; `threads` as in `PolygonOptions`.
     """
 
     band: int = 1
@@ -44,6 +44,7 @@ class RasterOptions:
     zonal: tuple[ZonalRaster, ...] = ()
     classes: tuple[str, ...] = ()
     geometry: Geometry = "polygons"
+    threads: int | None = None
     overwrite: bool = False
     command: str = ""
 
@@ -105,6 +106,7 @@ def polygonize_raster(raster: Path, out: Path, options: RasterOptions = RasterOp
             dissolve=options.dissolve,
             zonal=options.zonal,
             geometry=options.geometry,
+            threads=options.threads,
             provenance=provenance,
         ),
     )

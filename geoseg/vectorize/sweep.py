@@ -36,13 +36,10 @@ KNOWN, SUM, SQUARES, LOWEST, HIGHEST = 0, 1, 2, 3, 4
 _STATISTICS = 5
 _NOBODY = -1
 _NORTH, _EAST, _SOUTH, _WEST = 0, 1, 2, 3
-_UNSEEN, _OPEN, _WALKED = 0, 1, 2
+_OPEN, _WALKED = 1, 2
 _MOST_VERTICES = np.iinfo(np.int32).max
 
-_VERTEX = np.dtype(
-    [(name, np.int32) for name in ("col", "row", "next", "sibling", "twin")]
-    + [(name, np.int16) for name in ("mark", "kind")]
-)
+_VERTEX = np.dtype([(name, np.int32) for name in ("col", "row", "next", "sibling", "twin", "kind")])
 _COMPONENT = np.dtype(
     [(name, np.int32) for name in ("parent", "link", "head", "tail", "code", "done")]
     + [(name, np.int64) for name in ("first", "last_row", "vertices", "pixels")]
@@ -251,10 +248,10 @@ def _new_vertex(label: int, col: int, sweep: Sweep) -> int:
         i = int(state.vertices_used)
         state.vertices_used += 1
     else:
-        state.vertex_free = sweep.vertices[i].next
+        state.vertex_free = sweep.vertices[i].sibling
         state.vertices_spare -= 1
     vertex, component = sweep.vertices[i], sweep.components[label]
-    vertex.col, vertex.row, vertex.mark = col, state.row, _UNSEEN
+    vertex.col, vertex.row = col, state.row
     vertex.next = vertex.sibling = vertex.twin = _NOBODY
     if component.head == _NOBODY:
         component.head = i
@@ -351,62 +348,84 @@ def _finish_row(sweep: Sweep) -> None:
 
 
 @compiled
-def sweep_rows(codes: Labels, layers: NDArray[np.float32], areas: NDArray[np.float64], row: int, sweep: Sweep) -> int:
-    """Take in rows from `row` on for as long as the pools have room; returns the first row not taken in.
+def sweep_rows(
+    codes: Labels, layers: NDArray[np.float32], areas: NDArray[np.float64], row: int, enough: int, sweep: Sweep
+) -> int:
+    """Take in rows from `row` on for as long as the pools have room and until `enough` vertices are done.
 
     `codes` as in `LabelStrip`, `layers` with shape (row, layer, col); `areas` is the area of a pixel of each row in m²,
-    shape (row,). All are C-contiguous.
+    shape (row,). All are C-contiguous. Returns the first row not taken in.
     """
-    state, width = sweep.state[0], len(sweep.front)
-    while row < len(codes):
-        room = len(sweep.vertices) - state.vertices_used + state.vertices_spare
-        names = len(sweep.components) - state.components_used + state.components_spare
-        if room < 4 * width or names < width:
-            return row
+    state = sweep.state[0]
+    while row < len(codes) and has_room(sweep):
         _label_row(codes[row], layers[row], areas[row], sweep)
         _settle_merges(sweep)
         _trace_row(sweep)
         _finish_row(sweep)
         row += 1
+        if state.done_vertices >= enough:
+            break
     return row
 
 
 @compiled
+def has_room(sweep: Sweep) -> bool:
+    """Whether the pools have room for whatever the next row holds."""
+    state, width = sweep.state[0], len(sweep.front)
+    room = len(sweep.vertices) - state.vertices_used + state.vertices_spare
+    names = len(sweep.components) - state.components_used + state.components_spare
+    return bool(room >= 4 * width and names >= width)
+
+
+@compiled
 def take_done(n: int, sweep: Sweep) -> NDArray[np.int32]:
-    """The labels of all `n` components that are done, in no useful order; the list is empty afterwards."""
+    """The labels of all `n` components that are done, in no useful order; afterwards they are free to be used again."""
     labels = np.empty(n, dtype=np.int32)
     state = sweep.state[0]
     for i in range(n):
         labels[i] = state.done
         state.done = sweep.components[labels[i]].link
+        _free_component(labels[i], sweep)
     state.done_components = state.done_vertices = 0
     return labels
 
 
 @compiled
+def free_vertices(done: NDArray[Any], sweep: Sweep) -> None:
+    """Let the vertices of components (copies, taken when they were done) be used again."""
+    state = sweep.state[0]
+    for i in range(len(done)):
+        sweep.vertices[done[i].tail].sibling = state.vertex_free
+        state.vertex_free = done[i].head
+        state.vertices_spare += done[i].vertices
+
+
+@compiled
 def walk_rings(
-    labels: NDArray[np.int32],
-    sweep: Sweep,
+    heads: NDArray[np.int32],
+    vertices: NDArray[Any],
+    marks: NDArray[np.uint8],
     coords: NDArray[np.int32],
     kinds: NDArray[np.uint8],
-    ring_offsets: NDArray[np.int64],
-    polygon_offsets: NDArray[np.int64],
+    offsets: tuple[NDArray[np.int64], NDArray[np.int64]],
 ) -> None:
-    """Write the rings of finished components as in `Polygons`, exterior first, and free all that was theirs.
+    """Write the rings of finished components as in `Polygons`, exterior first.
 
-    The four outputs have room for all vertices and a closing one a ring; entry 0 of the offsets is 0.
+    Of the sweep's pool only vertices of these components are changed: the sweep may go on meanwhile, and other
+    components be walked. `heads` are their first vertices: at the first pixel's corner, on the exterior. `marks` are
+    zeros, one a vertex of the pool. The outputs have room for all vertices and a closing one a ring; entry 0 of the
+    offsets, of rings and of polygons, is 0.
     """
-    vertices = sweep.vertices
+    ring_offsets, polygon_offsets = offsets
     n = ring = 0
-    for polygon in range(len(labels)):
-        head = sweep.components[labels[polygon]].head  # at the first pixel's corner: on the exterior
-        _untangle(head, vertices)
-        start = head
+    for polygon in range(len(heads)):
+        _untangle(heads[polygon], vertices, marks)
+        start = heads[polygon]
         while start != _NOBODY:
-            if vertices[start].mark == _OPEN:
+            if marks[start] == _OPEN:
                 i, first = start, n
-                while vertices[i].mark == _OPEN:
-                    vertices[i].mark = _WALKED
+                while marks[i] == _OPEN:
+                    marks[i] = _WALKED
                     coords[n, 0], coords[n, 1] = vertices[i].col, vertices[i].row
                     kinds[n] = vertices[i].kind
                     n += 1
@@ -417,36 +436,24 @@ def walk_rings(
                 ring_offsets[ring] = n
             start = vertices[start].sibling
         polygon_offsets[polygon + 1] = ring
-        _free_vertices(head, sweep)
-        _free_component(labels[polygon], sweep)
 
 
 @compiled
-def _untangle(head: int, vertices: NDArray[Any]) -> None:
-    """Where twins turned out to be of one component, exchange their successors: rings then touch, not cross."""
+def _untangle(head: int, vertices: NDArray[Any], marks: NDArray[np.uint8]) -> None:
+    """Open a component; where twins turned out to be of it both, exchange their successors: rings touch, not cross.
+
+    A twin in another component may have been given out, and its place be taken by a vertex that knows no such twin.
+    """
+    twins = False
     i = head
     while i != _NOBODY:
-        vertices[i].mark = _OPEN
+        marks[i] = _OPEN
+        twins = twins or vertices[i].twin != _NOBODY
         i = vertices[i].sibling
-    i = head
+    i = head if twins else _NOBODY
     while i != _NOBODY:
         twin = vertices[i].twin
-        if twin != _NOBODY and vertices[twin].mark != _OPEN:
-            vertices[twin].twin = _NOBODY  # of another component, which will outlive this vertex
-        elif i < twin:
+        if i < twin and marks[twin] == _OPEN and vertices[twin].twin == i:
             vertices[i].next, vertices[twin].next = vertices[twin].next, vertices[i].next
             vertices[i].kind, vertices[twin].kind = vertices[twin].kind, vertices[i].kind
         i = vertices[i].sibling
-
-
-@compiled
-def _free_vertices(head: int, sweep: Sweep) -> None:
-    vertices, state = sweep.vertices, sweep.state[0]
-    i = head
-    while i != _NOBODY:
-        following = vertices[i].sibling
-        vertices[i].mark = _UNSEEN
-        vertices[i].next = state.vertex_free
-        state.vertex_free = i
-        state.vertices_spare += 1
-        i = following

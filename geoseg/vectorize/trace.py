@@ -1,6 +1,7 @@
 """Label rasters to polygons along pixel borders: exact, row by row, with memory for the open polygons only.
 
-The rows go into a `Sweep`; the components that it finishes are walked and given out as `Polygons`, batch by batch.
+The rows go into a `Sweep`. The components that it finishes are given out as `Outlines`, batch by batch, and become
+`Polygons` when they are walked, by any thread.
 """
 
 from __future__ import annotations
@@ -17,7 +18,17 @@ from numpy.typing import NDArray
 
 from geoseg.errors import InputError
 from geoseg.io.vector import encode_polygons
-from geoseg.vectorize.sweep import Labels, Sweep, enlarge, start_sweep, sweep_rows, take_done, walk_rings
+from geoseg.vectorize.sweep import (
+    Labels,
+    Sweep,
+    enlarge,
+    free_vertices,
+    has_room,
+    start_sweep,
+    sweep_rows,
+    take_done,
+    walk_rings,
+)
 
 _LABEL_TYPES = (np.dtype(np.uint8), np.dtype(np.uint16))
 
@@ -89,6 +100,49 @@ class Polygons:
         return xy
 
 
+@dataclass(slots=True, kw_only=True, eq=False)
+class Outlines:
+    """Components that a sweep has finished: some copies of its entries, in no useful order, and its pool of vertices.
+
+    Their vertices are in use until `walked`.
+    """
+
+    components: NDArray[Any]
+    stats: NDArray[np.float64]
+    vertices: NDArray[Any]
+    borders: NDArray[np.uint64]
+    dtype: np.dtype[Any]
+    width: int
+    walked: bool = False
+
+    def polygons(self) -> Polygons:
+        """Walk along the outlines, once; other threads may sweep on, or walk along others, at the same time."""
+        order = np.lexsort((self.components["first"], self.components["last_row"]))
+        done = self.components[order]
+        n = int(done["vertices"].sum())
+        coords = np.empty((n + n // 4, 2), dtype=np.int32)  # a ring has at least four vertices, and closes
+        kinds = np.empty(len(coords), dtype=np.uint8)
+        ring_offsets = np.zeros(n // 4 + 1, dtype=np.int64)
+        polygon_offsets = np.zeros(len(done) + 1, dtype=np.int64)
+        marks = np.zeros(len(self.vertices), dtype=np.uint8)
+        heads = np.ascontiguousarray(done["head"])
+        walk_rings(heads, self.vertices, marks, coords, kinds, (ring_offsets, polygon_offsets))
+        self.walked = True
+        ring_offsets = ring_offsets[: polygon_offsets[-1] + 1].copy()
+        return Polygons(
+            coords=coords[: ring_offsets[-1]].copy(),
+            kinds=kinds[: ring_offsets[-1]].copy(),
+            ring_offsets=ring_offsets,
+            polygon_offsets=polygon_offsets,
+            codes=done["code"].astype(self.dtype),
+            first_pixels=np.column_stack(np.divmod(done["first"], self.width)),
+            pixels=done["pixels"].copy(),
+            area_m2=done["area"].copy(),
+            stats=self.stats[order],
+            borders=self.borders,
+        )
+
+
 def trace(
     strips: Iterable[LabelStrip],
     *,
@@ -116,32 +170,52 @@ def trace(
     Raises:
         InputError: for strips that do not fit each other or `row_area_m2`.
     """
-    row, sweep, dtype = 0, None, None
+    outlines = find_outlines(
+        strips,
+        row_area_m2=row_area_m2,
+        keep_junctions=keep_junctions,
+        keep_borders=keep_borders,
+        chosen=chosen,
+        batch_vertices=batch_vertices,
+    )
+    return map(Outlines.polygons, outlines)
+
+
+def find_outlines(
+    strips: Iterable[LabelStrip],
+    *,
+    row_area_m2: NDArray[np.float64],
+    keep_junctions: bool,
+    keep_borders: bool,
+    chosen: NDArray[np.bool_] | None = None,
+    batch_vertices: int = 1 << 16,
+) -> Iterator[Outlines]:
+    """The part of `trace` that must go row by row.
+
+    The outlines may be walked in other threads, in any order: the polygons are the same. Until then they take memory.
+    """
+    sweeper: _Sweeper | None = None
+    row = 0
     for strip in strips:
-        dtype = dtype or strip.codes.dtype
-        _check(strip, width=strip.codes.shape[-1] if sweep is None else len(sweep.front) - 2, dtype=dtype)
-        if sweep is None:
+        dtype, width = (strip.codes.dtype, strip.codes.shape[-1]) if sweeper is None else (sweeper.dtype, sweeper.width)
+        _check(strip, width=width, dtype=dtype)
+        if sweeper is None:
             sweep = start_sweep(
-                (len(row_area_m2), strip.codes.shape[1]),
+                (len(row_area_m2), width),
                 layers=0 if strip.layers is None else len(strip.layers),
                 nodata=nodata_of(dtype),
                 keep_junctions=keep_junctions,
                 keep_borders=keep_borders,
                 chosen=chosen,
             )
+            sweeper = _Sweeper(sweep, dtype, batch_vertices)
         areas = row_area_m2[row : row + len(strip.codes)]
         row += len(strip.codes)
         _check_rows(row, len(row_area_m2), at_end=False)
-        sweep = _feed(sweep, strip, areas)
-        if sweep.state[0]["done_vertices"] >= batch_vertices:
-            yield _give_out(sweep)
+        yield from sweeper.feed(strip, areas)
     _check_rows(row, len(row_area_m2), at_end=True)
-    if sweep is not None and dtype is not None:
-        codes = np.full((1, len(sweep.front) - 2), nodata_of(dtype), dtype=dtype)
-        layers = np.empty((sweep.stats.shape[1], *codes.shape), dtype=np.float32)
-        sweep = _feed(sweep, LabelStrip(codes=codes, layers=layers), np.zeros(1))
-        if sweep.state[0]["done_components"]:
-            yield _give_out(sweep)
+    if sweeper is not None:
+        yield from sweeper.end()
 
 
 def nodata_of(dtype: np.dtype[Any]) -> int:
@@ -166,44 +240,58 @@ def _check_rows(rows: int, expected: int, *, at_end: bool) -> None:
         raise InputError(msg)
 
 
-def _feed(sweep: Sweep, strip: LabelStrip, areas: NDArray[np.float64]) -> Sweep:
-    codes: Labels = np.ascontiguousarray(strip.codes)
-    layers = np.empty((0, *codes.shape), np.float32) if strip.layers is None else strip.layers
-    if len(layers) != sweep.stats.shape[1]:
-        msg = f"a strip has {len(layers)} layers, those above have {sweep.stats.shape[1]}; all must have the same"
-        raise InputError(msg)
-    layers = np.ascontiguousarray(np.moveaxis(layers, 0, 1), dtype=np.float32)
-    areas = np.ascontiguousarray(areas, dtype=np.float64)
-    row = sweep_rows(codes, layers, areas, 0, sweep)
-    while row < len(codes):
-        sweep = enlarge(sweep)
-        row = sweep_rows(codes, layers, areas, row, sweep)
-    return sweep
+class _Sweeper:
+    """Feeds a sweep, gives out what it finishes, and lets it use the room of outlines again that were walked."""
 
+    def __init__(self, sweep: Sweep, dtype: np.dtype[Any], batch_vertices: int) -> None:
+        self.dtype = dtype
+        self.width = len(sweep.front) - 2
+        self._sweep = sweep
+        self._enough = batch_vertices
+        self._given_out: list[Outlines] = []
 
-def _give_out(sweep: Sweep) -> Polygons:
-    state = sweep.state[0]
-    n, vertices = int(state["done_components"]), int(state["done_vertices"])
-    labels = take_done(n, sweep)
-    done = sweep.components[labels]
-    order = np.lexsort((done["first"], done["last_row"]))
-    done, labels = done[order], labels[order]
-    stats = sweep.stats[labels]
-    coords = np.empty((vertices + vertices // 4, 2), dtype=np.int32)  # a ring has at least four vertices, and closes
-    kinds = np.empty(len(coords), dtype=np.uint8)
-    ring_offsets = np.zeros(vertices // 4 + 1, dtype=np.int64)
-    polygon_offsets = np.zeros(n + 1, dtype=np.int64)
-    walk_rings(labels, sweep, coords, kinds, ring_offsets, polygon_offsets)
-    ring_offsets = ring_offsets[: polygon_offsets[-1] + 1].copy()
-    return Polygons(
-        coords=coords[: ring_offsets[-1]].copy(),
-        kinds=kinds[: ring_offsets[-1]].copy(),
-        ring_offsets=ring_offsets,
-        polygon_offsets=polygon_offsets,
-        codes=done["code"].astype(np.uint8 if sweep.state[0]["nodata"] == 255 else np.uint16),
-        first_pixels=np.column_stack(np.divmod(done["first"], len(sweep.front) - 2)),
-        pixels=done["pixels"].copy(),
-        area_m2=done["area"].copy(),
-        stats=stats,
-        borders=sweep.borders,
-    )
+    def feed(self, strip: LabelStrip, areas: NDArray[np.float64]) -> Iterator[Outlines]:
+        """Take in a strip; the outlines come whenever there are enough."""
+        codes: Labels = np.ascontiguousarray(strip.codes)
+        layers = np.empty((0, *codes.shape), np.float32) if strip.layers is None else strip.layers
+        if len(layers) != self._sweep.stats.shape[1]:
+            above = self._sweep.stats.shape[1]
+            msg = f"a strip has {len(layers)} layers, those above have {above}; all must have the same"
+            raise InputError(msg)
+        layers = np.ascontiguousarray(np.moveaxis(layers, 0, 1), dtype=np.float32)
+        areas = np.ascontiguousarray(areas, dtype=np.float64)
+        row = 0
+        while row < len(codes):
+            self._make_room()
+            row = sweep_rows(codes, layers, areas, row, self._enough, self._sweep)
+            if self._sweep.state[0]["done_vertices"] >= self._enough:
+                yield self._give_out()
+
+    def end(self) -> Iterator[Outlines]:
+        """The rest: a row of nodata below ends every component."""
+        codes = np.full((1, self.width), nodata_of(self.dtype), dtype=self.dtype)
+        layers = np.empty((self._sweep.stats.shape[1], *codes.shape), dtype=np.float32)
+        yield from self.feed(LabelStrip(codes=codes, layers=layers), np.zeros(1))
+        if self._sweep.state[0]["done_components"]:
+            yield self._give_out()
+
+    def _make_room(self) -> None:
+        for outlines in [some for some in self._given_out if some.walked]:
+            free_vertices(outlines.components, self._sweep)
+            self._given_out.remove(outlines)
+        if not has_room(self._sweep):
+            self._sweep = enlarge(self._sweep)
+
+    def _give_out(self) -> Outlines:
+        sweep = self._sweep
+        labels = take_done(int(sweep.state[0]["done_components"]), sweep)
+        outlines = Outlines(
+            components=sweep.components[labels],
+            stats=sweep.stats[labels],
+            vertices=sweep.vertices,
+            borders=sweep.borders,
+            dtype=self.dtype,
+            width=self.width,
+        )
+        self._given_out.append(outlines)
+        return outlines

@@ -238,6 +238,17 @@ def test_cleaning_is_said_and_done(geoseg, raster):
     assert json.loads(end.out)["cleaned"]["merged_areas"] == 1
 
 
+@pytest.mark.parametrize("simpler", [(), ("--simplify", "20", "--smooth", "1")], ids=["exact", "simple"])
+def test_the_number_of_threads_changes_nothing(geoseg, tmp_path, simpler):
+    codes = np.random.default_rng(0).integers(1, 4, (400, 300), dtype=np.uint8)
+    raster = write_raster(tmp_path / "codes.tif", codes[None])
+    frames = [run(geoseg, raster, "--threads", n, *simpler, out=f"{n}.gpkg")[1] for n in ("1", "2", "4")]
+    assert len(frames[0]) > 10_000  # several batches
+    for frame in frames[1:]:
+        assert frame.equals(frames[0])
+    assert geoseg("polygonize", raster, "--out", tmp_path / "none.gpkg", "--threads", "0").code == 2
+
+
 def test_polygons_by_tile_and_by_class(geoseg, raster):
     _, frame = run(geoseg, raster, "--split-grid", "2px", out="tiles.gpkg")
     assert set(zip(frame["tile_row"], frame["tile_col"], strict=True)) == {(0, 0), (0, 1), (1, 1)}
