@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -66,7 +66,7 @@ def open_raster(path: str | Path, *, georeferenced: bool = False) -> Iterator[Da
     except GDAL_ERRORS as error:
         msg = f"{text}: GDAL cannot read this as a raster ({first_line(error)}); give a GeoTIFF or another raster"
         raise InputError(msg) from error
-    with dataset:
+    with closing(dataset):  # its own context would leave an Env open in this thread, and end it in another one
         if dataset.count == 0:
             hint = f"; give one of its parts: {', '.join(dataset.subdatasets)}" if dataset.subdatasets else ""
             raise InputError(f"{text}: found no raster band, needed at least one{hint}")

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-from factory import write_scene
+from factory import write_raster, write_scene
 from filelock import FileLock
 
 from geoseg.errors import InputError
@@ -225,6 +225,21 @@ def test_an_ended_run_says_so_and_can_go_on(tiny_bundle, tmp_path, number):
     assert f"ended by {number.name}; no output was changed" in said.splitlines()[-1]
     assert {path.name for path in tmp_path.iterdir()} == {"scene.tif", ".m.tif.geoseg"}
     assert json.loads(journal.read_text())["done"] > 0
+
+
+@pytest.mark.parametrize("out", ["map.gpkg", "map.parquet"])
+def test_polygonizing_that_is_ended_says_so_and_leaves_nothing(tmp_path, out):
+    codes = np.random.default_rng(0).integers(0, 3, (1, 2000, 2000), dtype=np.uint8)
+    words = ["polygonize", write_raster(tmp_path / "codes.tif", codes), "--out", tmp_path / out, "--threads", "3"]
+    run = subprocess.Popen([sys.executable, "-m", "geoseg", *map(str, words)], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while sum(path.stat().st_size for path in tmp_path.glob("*/*")) < 2**20 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    run.send_signal(signal.SIGINT)
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == 128 + signal.SIGINT
+    assert said == "geoseg: ended by SIGINT; no output was changed\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["codes.tif"]
 
 
 SMALL_DISK = """

@@ -84,7 +84,7 @@ class _Relay:
             for batch in _one_ahead(self._batches):
                 self.rows += batch.num_rows
                 yield batch
-        except (Exception, KeyboardInterrupt) as error:
+        except BaseException as error:  # also what a signal raises
             self._error = error
             raise
 
