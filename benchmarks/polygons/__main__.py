@@ -2,11 +2,12 @@
 
 A smooth synthetic map is written as a GeoTIFF. Then, in turn and each as a process of its own: `geoseg polygonize`;
 GDAL's Polygonize straight into a GeoPackage, by the C interface of the GDAL inside pyogrio; and
-`rasterio.features.shapes` with geopandas and `to_file`; on demand `gdal_polygonize.py`, with the GDAL of the system.
+`rasterio.features.shapes` with geopandas and `to_file`; on demand `geoseg polygonize --threads 1`, and
+`gdal_polygonize.py` with the GDAL of the system.
 Prints wall time, CPU time and peak memory of every process, medians, and ratios. This process itself imports nothing
 large, as a child's peak begins with what its parent held.
 
-    python benchmarks/polygons [--size 10980] [--repeats 3] [--only geoseg gdal shapes gdal_polygonize]
+    python benchmarks/polygons [--size 10980] [--repeats 3] [--only geoseg gdal shapes one_thread gdal_polygonize]
 """
 
 from __future__ import annotations
@@ -37,8 +38,9 @@ class Run:
 
 
 def command(name: str, raster: Path, out: Path) -> list[str]:
-    if name == "geoseg":
-        return [sys.executable, "-m", "geoseg", "polygonize", str(raster), "--out", str(out)]
+    if name in ("geoseg", "one_thread"):
+        threads = ["--threads", "1"] if name == "one_thread" else []
+        return [sys.executable, "-m", "geoseg", "polygonize", str(raster), "--out", str(out), *threads]
     if name == "gdal_polygonize":
         return ["gdal_polygonize.py", "-q", str(raster), "-f", "GPKG", str(out)]
     return [sys.executable, str(HERE / f"{name}.py"), str(raster), str(out)]
@@ -90,7 +92,7 @@ def compare(names: list[str], size: int, repeats: int) -> None:
 
 def main() -> None:
     usual = ["geoseg", "gdal", "shapes"]
-    known = usual + (["gdal_polygonize"] if shutil.which("gdal_polygonize.py") else [])
+    known = [*usual, "one_thread"] + (["gdal_polygonize"] if shutil.which("gdal_polygonize.py") else [])
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=10980)
     parser.add_argument("--repeats", type=int, default=3)
